@@ -1,0 +1,50 @@
+"""The worker process: `celery` with every task of the server, for `parley worker` and for `celery -A celery_worker worker`.
+
+It is never made green: an agent's library must find the standard library as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+# Has to be there before LangGraph is imported: without it a crafted checkpoint calls what it names.
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+
+import importlib  # noqa: E402
+
+from celery.platforms import SecurityWarning  # noqa: E402
+
+from server.app import create_app  # noqa: E402
+from server.kit import queue  # noqa: E402
+from server.kit.embedded.attachment import attach  # noqa: E402
+from server.settings import load  # noqa: E402
+
+__all__ = ["celery", "options"]
+
+# Every module that has tasks.
+TASKS = ("server.runs.tasks", "server.chats.tasks")
+
+# Its reason is pickle; this server's queue takes JSON alone.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+attachment = attach(load())
+app = create_app(attachment.settings, doors=False)
+celery = queue.celery
+for name in TASKS:
+    importlib.import_module(name)
+
+
+def options(threads: int) -> list[str]:
+    """The command line of a worker set up for latency: it talks to no other worker and fetches one message a thread."""
+    return [
+        "--quiet",
+        "worker",
+        "--pool=threads",
+        f"--concurrency={threads}",
+        f"--queues={','.join(queue.LANES)}",
+        "--prefetch-multiplier=1",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        "--loglevel=warning",
+    ]

@@ -1,0 +1,145 @@
+"""From the place of an agent's code to a graph that can be run; opened once, and again when its file has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.pregel import Pregel
+
+from server.engine.job import AgentSource
+
+__all__ = ["AgentBroken", "open_graph"]
+
+_lock = threading.RLock()
+_opened: dict[str, Opened] = {}
+
+
+class AgentBroken(Exception):
+    """The agent's code cannot be opened."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a reference stood for, and the state of the file when it was read."""
+
+    reference: str
+    changed_ns: int
+    target: Any
+
+
+async def open_graph(source: AgentSource, config: RunnableConfig) -> Pregel[Any, Any, Any, Any]:
+    """The compiled graph of an agent; a factory is called with the run's config. Raises AgentBroken."""
+    target = _target(source)
+    if callable(target) and not isinstance(target, (Pregel, Runnable, StateGraph)):
+        target = target(config) if _takes_argument(target) else target()
+        if inspect.isawaitable(target):
+            target = await target
+        if hasattr(target, "__aenter__"):
+            raise AgentBroken(f"{source.agent_id}: a factory that is a context manager is not supported here")
+    return _compiled(source, target)
+
+
+def _target(source: AgentSource) -> Any:
+    with _lock:
+        changed_ns = _changed_ns(source)
+        opened = _opened.get(source.agent_id)
+        if opened is None or opened.reference != source.graph or opened.changed_ns != changed_ns:
+            opened = Opened(source.graph, changed_ns, _import(source))
+            _opened[source.agent_id] = opened
+        return opened.target
+
+
+def _changed_ns(source: AgentSource) -> int:
+    path = Path(source.graph.rpartition(":")[0])
+    return path.stat().st_mtime_ns if path.suffix == ".py" and path.exists() else 0
+
+
+def _import(source: AgentSource) -> Any:
+    place, _, variable = source.graph.rpartition(":")
+    for folder in (*source.dependencies, source.folder):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    os.environ.update(source.env)
+    try:
+        module = _module_at(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    except Exception as error:
+        raise AgentBroken(f"{source.agent_id}: {place} cannot be imported ({type(error).__name__})") from error
+    try:
+        return getattr(module, variable)
+    except AttributeError:
+        raise AgentBroken(f"{source.agent_id}: {place} has no {variable!r}") from None
+
+
+def _module_at(path: Path) -> ModuleType:
+    """The module in a file, under a name that is its own, so that two agents may both have an `agent.py`."""
+    name = f"parley_agent_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _takes_argument(factory: Any) -> bool:
+    parameters = inspect.signature(factory).parameters.values()
+    return any(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
+
+
+def _compiled(source: AgentSource, target: Any) -> Pregel[Any, Any, Any, Any]:
+    if isinstance(target, Pregel):
+        return target
+    if isinstance(target, StateGraph):
+        return target.compile()
+    if isinstance(target, Runnable):
+        return _around(target)
+    raise AgentBroken(f"{source.agent_id}: {source.graph} is a {type(target).__name__}, no graph and no runnable")
+
+
+def _around(runnable: Runnable[Any, Any]) -> Pregel[Any, Any, Any, Any]:
+    """A graph of one node around a runnable: it is called with what its input asks for, and its answer becomes a message."""
+
+    async def call(state: MessagesState, config: RunnableConfig) -> dict[str, list[BaseMessage]]:
+        output = await runnable.ainvoke(_input_for(runnable, state["messages"]), config)
+        return {"messages": [_as_message(output)]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("call", call)
+    graph.add_edge(START, "call")
+    graph.add_edge("call", END)
+    return graph.compile()
+
+
+def _input_for(runnable: Runnable[Any, Any], messages: list[Any]) -> Any:
+    schema = runnable.get_input_jsonschema()
+    names = set(schema.get("properties", {}))
+    if "messages" in names:
+        return {"messages": messages}
+    text = messages[-1].text if messages else ""
+    asked = names & {"input", "question", "query", "text", "topic"}
+    if asked or len(names) == 1:
+        values: dict[str, Any] = dict.fromkeys(asked or names, text)
+        for history in names & {"history", "chat_history"}:
+            values[history] = messages[:-1]
+        return values
+    return text if schema.get("type") == "string" else messages
+
+
+def _as_message(output: Any) -> BaseMessage:
+    if isinstance(output, BaseMessage):
+        return output
+    return AIMessage(output if isinstance(output, str) else str(output))

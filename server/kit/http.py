@@ -1,0 +1,265 @@
+"""What every HTTP door shares: how a route reads its body and query, how it answers, and how a refusal is rendered.
+
+A route is written as a table row:
+
+    @door.post("/workspace")
+    @signed_in
+    @body(NewWorkspace, optional=True)
+    @answer(WorkspaceCreated)
+    def create_workspace(fields): ...
+
+The schemas that validate are the ones that the OpenAPI page shows (`described` reads them back).
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from flask import Blueprint, Flask, Response, g, request
+from flask.json.provider import JSONProvider
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, ValidationError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from server.kit.db import rollback
+from server.kit.errors import Invalid, MissingJson, Refusal, TooLarge, Unavailable
+
+__all__ = ["Description", "answer", "body", "described", "describe", "install", "parse_id", "query", "speak"]
+
+log = logging.getLogger(__name__)
+
+View = Callable[..., Any]
+Render = Callable[[Refusal], dict[str, Any]]
+
+
+@dataclass
+class Description:
+    """What the decorators of a view said of it, for the OpenAPI page."""
+
+    body: type[Schema] | None = None
+    body_optional: bool = False
+    query: type[Schema] | None = None
+    answer: type[Schema] | None = None
+    files: bool = False
+    needs_sign_in: bool = False
+    refusals: dict[int, list[str]] = field(default_factory=dict)
+
+
+def described(view: View) -> Description:
+    """What is known of a view; empty for one without decorators."""
+    return getattr(view, "__door__", None) or Description()
+
+
+def describe(view: View, **facts: Any) -> View:
+    """Note facts about a view (and give it back), keeping what decorators below have noted."""
+    noted = described(view)
+    for name, value in facts.items():
+        setattr(noted, name, value)
+    view.__door__ = noted  # type: ignore[attr-defined]
+    return view
+
+
+def body(schema: type[Schema], *, missing: str | None = None, optional: bool = False) -> Callable[[View], View]:
+    """Give the view its JSON body, validated, as the first argument.
+
+    missing: the text of the 400 for a required field that is absent, null or empty; else that is a 422.
+    optional: a request without a body counts as `{}`.
+    Refused: 400 `Missing JSON in request`, 422 with the fields.
+    """
+    loader = schema()
+    required = [name for name, declared in loader.load_fields.items() if declared.required]
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def with_body(*args: Any, **kwargs: Any) -> Any:
+            values = _json_object(optional=optional)
+            if missing and any(values.get(name) in (None, "") for name in required):
+                raise Refusal(missing)
+            return view(_validated(loader, values), *args, **kwargs)
+
+        return describe(with_body, body=schema, body_optional=optional)
+
+    return decorate
+
+
+def query(schema: type[Schema]) -> Callable[[View], View]:
+    """Give the view its query parameters, validated, as the first argument. Refused: 422 with the fields."""
+    loader = schema()
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def with_query(*args: Any, **kwargs: Any) -> Any:
+            values = request.args.to_dict()
+            if any("\x00" in value for value in values.values()):
+                raise Invalid("A query parameter holds a NUL character.")
+            return view(_validated(loader, values), *args, **kwargs)
+
+        return describe(with_query, query=schema)
+
+    return decorate
+
+
+def answer(schema: type[Schema]) -> Callable[[View], View]:
+    """Render what the view returns by `schema`, as a 200."""
+    dumper = schema()
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def with_answer(*args: Any, **kwargs: Any) -> Any:
+            return dumper.dump(view(*args, **kwargs))
+
+        return describe(with_answer, answer=schema)
+
+    return decorate
+
+
+def parse_id(text: object) -> uuid.UUID | None:
+    """The UUID that a client wrote, or None if it is none."""
+    if not isinstance(text, str) or len(text) > 40:
+        return None
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _json_object(*, optional: bool) -> dict[str, Any]:
+    data = request.get_data(cache=True)
+    if not data and optional:
+        return {}
+    if not data or (not request.is_json and not optional):
+        raise MissingJson
+    if b"\\u0000" in data:
+        raise Invalid("The body holds a NUL character.")
+    try:
+        values = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise MissingJson from None
+    if not isinstance(values, dict):
+        raise Invalid("The body is no JSON object.", fields={"_schema": ["Expected a JSON object."]})
+    return values
+
+
+def _validated(loader: Schema, values: dict[str, Any]) -> Any:
+    try:
+        return loader.load(values)
+    except ValidationError as error:
+        raise Invalid(_first_message(error.normalized_messages()), fields=error.normalized_messages()) from None
+
+
+def _first_message(fields: dict[str, Any]) -> str:
+    name, messages = next(iter(fields.items()))
+    first = messages[0] if isinstance(messages, list) else "is not valid"
+    return f"{name}: {first}"
+
+
+class OrjsonProvider(JSONProvider):
+    """Flask's JSON by orjson: UUIDs as text, moments in ISO 8601."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return orjson.dumps(obj, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        obj = self._prepare_response_obj(args, kwargs)
+        return self._app.response_class(self.dumps(obj).encode() + b"\n", mimetype="application/json")
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def speak(door: Blueprint, render: Render) -> None:
+    """Let a door render refusals in its own dialect; without it they are `{"msg": …}`."""
+    door.record_once(lambda state: state.app.extensions.setdefault("dialects", {}).__setitem__(door.name, render))
+
+
+def _plain(refusal: Refusal) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"msg": refusal.message}
+    if isinstance(refusal, Invalid):
+        rendered["errors"] = refusal.fields
+    return rendered
+
+
+def install(app: Flask) -> None:
+    """Give the app its JSON, its request line in the log, its safe headers and its rendering of every error."""
+    app.json = OrjsonProvider(app)
+    app.extensions.setdefault("dialects", {})
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(HTTPException, _http_error)
+    for kind in (OperationalError, InterfaceError, PoolTimeout, RedisError):
+        app.register_error_handler(kind, _store_is_away)
+    app.register_error_handler(Exception, _bug)
+
+
+def _begin() -> None:
+    g.request_id = uuid.uuid4().hex
+    g.began = time.perf_counter()
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    took_ms = round((time.perf_counter() - g.get("began", time.perf_counter())) * 1000, 1)
+    rule = request.url_rule.rule if request.url_rule else "-"
+    log.info("http.request", extra={"facts": {"method": request.method, "rule": rule, "status": response.status_code, "took_ms": took_ms}})
+    return response
+
+
+def _refused(refusal: Refusal) -> ResponseReturnValue:
+    rollback()
+    render: Render = _dialect()
+    headers = {"X-Error-Code": refusal.code}
+    retry_after_s = getattr(refusal, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    return render(refusal), refusal.status, headers
+
+
+def _dialect() -> Render:
+    from flask import current_app
+
+    return current_app.extensions["dialects"].get(request.blueprint, _plain)
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.code is None or error.code < 400:
+        return error
+    refusal = TooLarge() if error.code == 413 else Refusal(error.name)
+    refusal.status = error.code
+    answered = _refused(refusal)
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return answered[0], error.code, {**answered[2], **headers}  # type: ignore[index]
+
+
+def _store_is_away(error: Exception) -> ResponseReturnValue:
+    rollback()
+    log.error("http.store_is_away", extra={"facts": {"request_id": g.get("request_id"), "kind": type(error).__name__}}, exc_info=error)
+    return _refused(Unavailable())
+
+
+def _bug(error: Exception) -> ResponseReturnValue:
+    rollback()
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return _store_is_away(error)
+    log.error("http.bug", extra={"facts": {"request_id": g.get("request_id")}}, exc_info=error)
+    refusal = Refusal("Internal server error", code="internal")
+    refusal.status = 500
+    rendered, status, headers = _refused(refusal)  # type: ignore[misc]
+    if isinstance(rendered, dict):
+        rendered["request_id"] = g.get("request_id")
+    return rendered, status, headers

@@ -1,0 +1,60 @@
+"""Strings that the server signs: bound to a purpose, dated, and refused by name when they do not hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+
+from server.kit.errors import Unauthenticated
+
+__all__ = ["Signed", "StringExpired", "StringInvalid", "read", "sign"]
+
+
+class StringInvalid(Unauthenticated):
+    """The signed string is not valid."""
+
+    code = "invalid"
+
+
+class StringExpired(Unauthenticated):
+    """The signed string has expired."""
+
+    code = "expired"
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A string as it was signed: its text and the two moments that bound its use."""
+
+    text: str
+    created_at: dt.datetime
+    expires_at: dt.datetime
+
+
+def _serializer(purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_app.config["SETTINGS"].secret_key, salt=f"parley.{purpose}")
+
+
+def sign(purpose: str, payload: dict[str, Any], *, life_s: int) -> Signed:
+    """`payload` as a URL-safe signed string that only `read` with the same purpose accepts, for `life_s` seconds."""
+    created_at = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    return Signed(_serializer(purpose).dumps(payload), created_at, created_at + dt.timedelta(seconds=life_s))
+
+
+def read(purpose: str, text: object, *, life_s: int) -> dict[str, Any]:
+    """The payload of a string signed for this purpose at most `life_s` seconds ago. Raises StringInvalid, StringExpired."""
+    if not isinstance(text, str) or len(text) > 4096:
+        raise StringInvalid
+    try:
+        payload = _serializer(purpose).loads(text, max_age=life_s)
+    except SignatureExpired:
+        raise StringExpired from None
+    except BadSignature:
+        raise StringInvalid from None
+    if not isinstance(payload, dict):
+        raise StringInvalid
+    return payload

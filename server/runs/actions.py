@@ -1,0 +1,223 @@
+"""What callers do with runs: start, cancel, answer. The caller's action commits; what has to be told is told after that."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from server.kit import queue, redis
+from server.kit.clock import now
+from server.kit.db import after_commit, db
+from server.kit.errors import Conflict, NotFound, TooMany, Unavailable
+from server.realtime import control, log
+from server.realtime.events import Event
+from server.runs.models import Run
+from server.runs.rules import ENDED, may_move
+
+__all__ = ["EXECUTE", "FORGET", "NothingAsked", "RunNotFound", "answer", "cancel", "cancel_waiting", "forget_stream", "end", "move", "note", "start", "then_done", "wake"]
+
+logger = logging.getLogger(__name__)
+
+# The task that carries out a run.
+EXECUTE = "runs.execute"
+# The task that forgets the state of threads.
+FORGET = "runs.forget_threads"
+
+
+class RunNotFound(NotFound):
+    """Run not found"""
+
+
+class NothingAsked(Conflict):
+    """The run does not wait for an answer."""
+
+    code = "nothing_asked"
+
+
+class QueueFull(TooMany):
+    """You have too many runs waiting; let some end first."""
+
+
+def start(
+    *,
+    owner_id: uuid.UUID,
+    agent_id: str,
+    input: dict[str, Any],
+    timeout_s: float,
+    max_queued: int,
+    thread_id: str | None = None,
+    stream: str | None = None,
+    context: dict[str, Any] | None = None,
+    then: str | None = None,
+) -> Run:
+    """A new pending run in the caller's transaction; a worker is woken once that is committed.
+
+    thread_id: the conversation it goes on with; runs of one thread are carried out one after the other.
+    stream: a log besides its own that its events go to.
+    then: name of the task to queue with the run's id when it has ended.
+    Raises Unavailable while the queue is away, so that nothing is accepted that may not begin; QueueFull.
+    """
+    if not redis.is_up():
+        raise Unavailable("The queue does not answer; nothing was stored. Try again.")
+    waiting = sa.select(Run.id).where(Run.owner_id == owner_id, Run.status.in_(("pending", "running"))).limit(max_queued)
+    if db.session.scalar(sa.select(sa.func.count()).select_from(waiting.subquery())) >= max_queued:
+        raise QueueFull
+    run = Run(
+        owner_id=owner_id,
+        agent_id=agent_id,
+        thread_id=thread_id,
+        stream=stream,
+        input=input,
+        context=context or {},
+        timeout_s=timeout_s,
+        then=then,
+    )
+    db.session.add(run)
+    db.session.flush()
+    after_commit(lambda: wake(run.id))
+    return run
+
+
+def wake(run_id: uuid.UUID) -> None:
+    """Ask any worker to claim the run. When the queue is away the sweep asks again."""
+    try:
+        queue.send(EXECUTE, str(run_id))
+    except Unavailable:
+        logger.warning("run.wake_failed", extra={"facts": {"run_id": run_id}})
+
+
+def cancel(run_id: uuid.UUID, *, code: str = "cancelled") -> Run:
+    """Stop a run in the caller's transaction: at once where nobody works on it, else its worker is asked to. Ended runs stay so."""
+    run = _locked(run_id)
+    if run.status in ENDED:
+        return run
+    if run.status == "running":
+        run.cancel_requested_at = run.cancel_requested_at or now()
+        after_commit(lambda: control.tell("runs.cancel", run_id=str(run_id)))
+        return run
+    end(run, "cancelled", error={"code": code, "message": "The run was cancelled.", "retryable": False})
+    return run
+
+
+def cancel_waiting(stream: str, thread_id: str) -> list[uuid.UUID]:
+    """Cancel, in the caller's transaction, the runs of a thread that wait for a human, because something newer was said."""
+    waiting = sa.select(Run.id).where(Run.stream == stream, Run.thread_id == thread_id, Run.status == "interrupted")
+    run_ids = list(db.session.scalars(waiting.order_by(Run.id).with_for_update()))
+    for run_id in run_ids:
+        cancel(run_id, code="superseded")
+    return run_ids
+
+
+def forget_stream(stream: str) -> None:
+    """Delete a stream with its events and its runs, in the caller's transaction; their workers stop, their state is forgotten."""
+    runs = db.session.execute(sa.select(Run.id, Run.thread_id, Run.status).where(Run.stream == stream).with_for_update()).all()
+    db.session.execute(sa.delete(Run).where(Run.id.in_([run_id for run_id, _, _ in runs])))
+    log.drop_stream(stream)
+    for run_id, _, status in runs:
+        if status == "running":
+            after_commit(partial(control.tell, "runs.cancel", run_id=str(run_id)))
+    threads = sorted({thread_id for _, thread_id, _ in runs if thread_id is not None})
+    if threads:
+        after_commit(lambda: _quietly(lambda: queue.send(FORGET, *threads, lane="fast")))
+
+
+def answer(run_id: uuid.UUID, value: Any, *, interrupt_id: str | None = None) -> Run:
+    """Go on with a run that asked a human something, in the caller's transaction; the first answer wins.
+
+    interrupt_id: which question is answered when there are several; None answers the only one (or all alike).
+    Raises NothingAsked when the run waits for nothing, also when somebody was faster.
+    """
+    run = _locked(run_id)
+    if run.status != "interrupted":
+        raise NothingAsked
+    asked = [each["id"] for each in run.interrupts or []]
+    if interrupt_id is not None and interrupt_id not in asked:
+        raise NothingAsked
+    answered = asked if interrupt_id is None else [interrupt_id]
+    run.command = {"resume": {each: value for each in answered}}
+    move(run, "pending")
+    run.woken_at = now()
+    note(run, [("run", {"run_id": str(run.id), "status": "pending", "attempt": run.attempt})])
+    after_commit(lambda: wake(run.id))
+    return run
+
+
+def end(run: Run, status: str, *, error: dict[str, Any] | None = None) -> None:
+    """End a run that nobody holds, in the caller's transaction, with its last events; what follows is queued after the commit."""
+    move(run, status)
+    run.error = error
+    run.interrupts = None
+    run.finished_at = now()
+    events: list[tuple[str, dict[str, Any]]] = []
+    if error is not None and status == "error":
+        events.append(("error", {"run_id": str(run.id), **error}))
+    events.append(("run", {"run_id": str(run.id), "status": status, "attempt": run.attempt}))
+    note(run, events)
+    if run.then is not None:
+        run.then_due_at = now()
+        after_commit(lambda: _send_then(run.then, run.id))
+    if run.thread_id is not None:
+        after_commit(lambda: _wake_next(run.thread_id))
+
+
+def move(run: Run, status: str) -> None:
+    """Change the status of a locked run. Raises Conflict for a move that does not exist."""
+    if not may_move(run.status, status):
+        raise Conflict(f"A run that is {run.status} cannot become {status}.")
+    run.status = status
+    run.updated_at = now()
+    run.worker_id = None
+
+
+def note(run: Run, happened: Sequence[tuple[str, dict[str, Any]]]) -> list[Event]:
+    """Append events of a locked run to its logs, in the caller's transaction; published after the commit."""
+    moment = now()
+    events = [
+        Event(run.stream, None, run.id, run.last_event + number, kind, orjson.dumps(data), moment)
+        for number, (kind, data) in enumerate(happened, start=1)
+    ]
+    run.last_event += len(events)
+    db.session.flush()
+    connection = db.session.connection()
+    numbered = log.number_streams(connection, events)
+    log.store(connection, numbered)
+    after_commit(lambda: log.publish(numbered))
+    return numbered
+
+
+def then_done(run_id: uuid.UUID) -> None:
+    """Say, in the caller's transaction, that what was to follow a run was done."""
+    db.session.execute(sa.update(Run).where(Run.id == run_id).values(then_due_at=None))
+
+
+def _send_then(then: str | None, run_id: uuid.UUID) -> None:
+    if then is not None:
+        _quietly(lambda: queue.send(then, str(run_id), lane="fast"))
+
+
+def _wake_next(thread_id: str | None) -> None:
+    following = sa.select(Run.id).where(Run.thread_id == thread_id, Run.status == "pending").order_by(Run.id).limit(1)
+    with db.engine.connect() as connection:
+        run_id = connection.scalar(following)
+    if run_id is not None:
+        wake(run_id)
+
+
+def _quietly(send: Callable[[], None]) -> None:
+    try:
+        send()
+    except Unavailable:
+        logger.warning("run.then_delayed")
+
+
+def _locked(run_id: uuid.UUID) -> Run:
+    run = db.session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    if run is None:
+        raise RunNotFound
+    return run

@@ -1,0 +1,325 @@
+"""The host of a worker process: claims runs, lets the engine carry them out, writes what they say, and gives them back when it stops."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from flask import Flask
+
+from server.agents import catalogue
+from server.engine.job import AgentSource, Job, Outcome
+from server.engine.room import Engine, Task
+from server.kit.db import db, driver_url
+from server.kit.queue import celery
+from server.realtime import control
+from server.realtime.models import EventRow
+from server.runs import leases
+from server.runs.actions import wake
+from server.runs.leases import Lease
+from server.runs.models import Run
+from server.runs.writer import Ending, Writer
+from server.settings import Settings
+from server.workspaces.documents import actions as documents
+
+__all__ = ["Host"]
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE_S = 5.0  # how long an agent may take to hear a stop before its worker is given up
+SLOT_WAIT_S = 0.5
+FOLLOW_UPS = 4  # follow-ups that this process does at once
+
+
+@dataclass
+class Held:
+    """A run that this process holds."""
+
+    lease: Lease
+    task: Task | None = None
+    stop_code: str | None = None
+    stopped_at: float | None = None
+    began_at: float = field(default_factory=time.monotonic)
+
+
+class Voice:
+    """What an agent says while it works goes to the writer, under the run's lease."""
+
+    def __init__(self, host: Host, lease: Lease) -> None:
+        self._host = host
+        self._lease = lease
+
+    def __call__(self, kind: str, data: dict[str, Any]) -> None:
+        """Take one event."""
+        self._host.writer.emit(self._lease, kind, data)
+
+    def resumed(self, kept_message_ids: Sequence[str]) -> None:
+        """Tell the readers that another attempt goes on, and from which number on the tokens of the earlier ones do not count."""
+        data: dict[str, Any] = {"run_id": str(self._lease.run_id), "status": "running", "attempt": self._lease.attempt}
+        superseded = self._host.first_superseded(self._lease, kept_message_ids)
+        if superseded is not None:
+            data["supersedes"] = superseded
+        self._host.writer.emit(self._lease, "run", data)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the database cannot keep up."""
+        return self._host.writer.is_full
+
+
+class Host:
+    """Everything a worker process needs to carry runs.
+
+    alone: this process carries one run and no other.
+    hand_on: given the id of a run that has to be carried out alone.
+    """
+
+    def __init__(self, app: Flask, *, alone: bool = False, hand_on: Callable[[uuid.UUID], None] | None = None) -> None:
+        settings: Settings = app.config["SETTINGS"]
+        self.app = app
+        self.settings = settings
+        self._alone = alone
+        self._hand_on = hand_on
+        self._lock = threading.Lock()
+        self._held: dict[uuid.UUID, Held] = {}
+        self._slots = threading.BoundedSemaphore(settings.worker_runs)
+        self._stopping = threading.Event()
+        self._idle = threading.Event()
+        self._follow_ups = ThreadPoolExecutor(FOLLOW_UPS, thread_name_prefix="then")
+        self.worker_id = uuid.UUID(int=0)
+        self.writer = Writer(app, refused=self.lost, freed=wake)
+        self.engine = Engine(
+            driver_url(settings.database_url),
+            leases.FENCE_SQL,
+            search=self._documents,
+            block_s=settings.block_s,
+            max_runs=settings.worker_runs,
+        )
+
+    def start(self) -> None:
+        """Enter as a worker; runs can be taken when this returns."""
+        self.engine.open()
+        self.writer.start()
+        with self.app.app_context():
+            self.worker_id = leases.register(is_alone=self._alone)
+        control.on("runs.cancel", self._cancel_heard)
+        control.listen()
+        threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True).start()
+        log.info("worker.started", extra={"facts": {"worker_id": self.worker_id, "alone": self._alone}})
+
+    # -- taking ------------------------------------------------------------------------------------------------------
+
+    def take(self, run_id: uuid.UUID) -> bool:
+        """Claim a run and begin it; whether it was to be had. Waits while this process carries as many as it may."""
+        while not self._slots.acquire(timeout=SLOT_WAIT_S):
+            if self._stopping.is_set():
+                return False
+        lease = None if self._stopping.is_set() else leases.claim(run_id, self.worker_id, alone=self._alone)
+        if lease is None:
+            self._slots.release()
+            self._hand_on_if_alone(run_id)
+            return False
+        self._begin(lease)
+        return True
+
+    def _hand_on_if_alone(self, run_id: uuid.UUID) -> None:
+        if self._hand_on is None or self._stopping.is_set():
+            return
+        waiting = sa.select(Run.id).where(Run.id == run_id, Run.status == "pending", Run.is_alone)
+        with db.engine.connect() as connection:
+            is_waiting = connection.scalar(waiting) is not None
+        if is_waiting:
+            self._hand_on(run_id)
+
+    def _begin(self, lease: Lease) -> None:
+        held = Held(lease)
+        with self._lock:
+            self._held[lease.run_id] = held
+            self._idle.clear()
+        agent = catalogue.get(lease.agent_id)
+        if agent is None:
+            error = {"code": "agent_gone", "message": f"There is no agent {lease.agent_id!r} any more.", "retryable": False}
+            self._ended(held, Outcome("error", error=error))
+            return
+        job = Job(
+            run_id=lease.run_id,
+            attempt=lease.attempt,
+            agent=AgentSource(agent.agent_id, agent.graph, agent.folder, agent.env, agent.dependencies),
+            thread_id=lease.thread_id or str(lease.run_id),
+            input=lease.input,
+            resume=(lease.command or {}).get("resume"),
+            context=lease.context,
+            timeout_s=lease.timeout_s,
+            max_output_bytes=self.settings.max_output_bytes,
+            is_retry=lease.attempt > 1,
+        )
+        held.task = self.engine.submit(job, Voice(self, lease), lambda outcome: self._ended(held, outcome))
+        if held.stop_code is not None:
+            held.task.stop(held.stop_code)
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def _ended(self, held: Held, outcome: Outcome | None) -> None:
+        if outcome is None:
+            self._given_up(held)
+            return
+        lease = held.lease
+        self.writer.end(
+            Ending(
+                lease,
+                outcome.status,
+                outcome.output,
+                outcome.error,
+                outcome.interrupts,
+                written=lambda is_mine: self._written(held, outcome.status, is_mine=is_mine),
+            )
+        )
+
+    def _given_up(self, held: Held) -> None:
+        if self._stopping.is_set():
+            with self.app.app_context():
+                leases.release(held.lease)
+        self._forget(held)
+
+    def _written(self, held: Held, status: str, *, is_mine: bool) -> None:
+        took_ms = round((time.monotonic() - held.began_at) * 1000, 1)
+        facts = {"run_id": held.lease.run_id, "agent_id": held.lease.agent_id, "attempt": held.lease.attempt}
+        log.info("run.finished", extra={"facts": {**facts, "status": status if is_mine else "refused", "took_ms": took_ms}})
+        if self._forget(held) and is_mine and held.lease.then is not None and status != "interrupted":
+            self._follow_up(held.lease)
+
+    def _follow_up(self, lease: Lease) -> None:
+        """Do at once, in this process, what follows the run; when that fails or dies the sweep queues it."""
+        self._follow_ups.submit(_quietly, celery.tasks[lease.then], str(lease.run_id))
+
+    def _forget(self, held: Held) -> bool:
+        with self._lock:
+            if self._held.get(held.lease.run_id) is not held:
+                return False
+            del self._held[held.lease.run_id]
+            if not self._held:
+                self._idle.set()
+        self._slots.release()
+        return True
+
+    def first_superseded(self, lease: Lease, kept_message_ids: Sequence[str]) -> int | None:
+        """The number of the first token of earlier attempts whose message no checkpoint holds; None when all count."""
+        number = EventRow.seq if lease.stream else EventRow.run_seq
+        tokens = sa.select(number, EventRow.data).where(EventRow.run_id == lease.run_id, EventRow.type == "token").order_by(number)
+        kept = set(kept_message_ids)
+        with self.app.app_context(), db.engine.connect() as connection:
+            for seq, data in connection.execute(tokens):
+                if orjson.loads(data)["message_id"] not in kept:
+                    return int(seq)
+        return None
+
+    # -- stopping ----------------------------------------------------------------------------------------------------
+
+    def lost(self, run_id: uuid.UUID) -> None:
+        """Give up a run whose lease is no longer ours."""
+        held = self._held.get(run_id)
+        if held is not None and held.task is not None:
+            held.task.stop(None)
+
+    def _cancel_heard(self, run_id: str) -> None:
+        self._stop_run(uuid.UUID(run_id))
+
+    def _stop_run(self, run_id: uuid.UUID) -> None:
+        held = self._held.get(run_id)
+        if held is None or held.stop_code is not None:
+            return
+        held.stop_code = "cancelled"
+        held.stopped_at = time.monotonic()
+        if held.task is not None:
+            held.task.stop("cancelled")
+
+    def drain(self, timeout_s: float) -> None:
+        """Take nothing more, give the runs in progress back for another worker to go on with, and strike this worker out."""
+        self._stopping.set()
+        with self._lock:
+            held = list(self._held.values())
+            if not held:
+                self._idle.set()
+        for each in held:
+            if each.task is not None:
+                each.task.stop(None)
+        if self._idle.wait(timeout_s):
+            self.writer.stop()
+            with self.app.app_context():
+                leases.retire(self.worker_id)
+        log.info("worker.drained", extra={"facts": {"worker_id": self.worker_id, "given_back": len(held), "left": len(self._held)}})
+
+    def wait_idle(self) -> None:
+        """Block until nothing is held."""
+        self._idle.wait()
+
+    # -- living ------------------------------------------------------------------------------------------------------
+
+    def _beat_forever(self) -> None:
+        while not self._stopping.wait(self.settings.heartbeat_s):
+            try:
+                with self.app.app_context():
+                    unwanted = leases.beat(self.worker_id, runs=len(self._held))
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("worker.beat_failed", extra={"facts": {"kind": type(error).__name__}})
+                continue
+            if unwanted is None:
+                self._struck_out()
+                continue
+            for run_id in unwanted:
+                self._stop_run(run_id)
+            self._give_up_on_deaf()
+
+    def _struck_out(self) -> None:
+        """Others have taken this worker for dead and its runs with it: drop them and enter anew."""
+        log.warning("worker.struck_out", extra={"facts": {"worker_id": self.worker_id, "runs": len(self._held)}})
+        with self._lock:
+            held = list(self._held.values())
+        for each in held:
+            if each.task is not None:
+                each.task.stop(None)
+        with self.app.app_context():
+            self.worker_id = leases.register(is_alone=self._alone)
+
+    def _give_up_on_deaf(self) -> None:
+        """End runs whose agent did not hear a stop or its deadline."""
+        now = time.monotonic()
+        for held in list(self._held.values()):
+            is_late = now - held.began_at > held.lease.timeout_s + STOP_GRACE_S
+            is_deaf = held.stopped_at is not None and now - held.stopped_at > STOP_GRACE_S
+            if held.task is not None and (is_late or is_deaf):
+                self._abandon(held, held.task, "cancelled" if is_deaf else "timeout")
+
+    def _abandon(self, held: Held, task: Task, status: str) -> None:
+        """End the run without its agent. A thread that does not turn cannot be ended, only left behind with its process."""
+        log.error("worker.abandons_run", extra={"facts": {"run_id": held.lease.run_id, "agent_id": held.lease.agent_id}})
+        error = {"code": status, "message": "The agent did not stop when it was told to.", "retryable": False}
+        held.task = None
+        self._ended(held, Outcome(status, error=error))
+        if self.engine.is_blocked(task):
+            threading.Thread(target=self._recycle, name="recycle", daemon=True).start()
+
+    def _recycle(self) -> None:
+        """Hand everything over and exit; the supervisor starts another worker."""
+        self.drain(self.settings.drain_s)
+        os._exit(3)
+
+    def _documents(self, workspace_id: str, query: str, limit: int) -> list[dict[str, Any]]:
+        with self.app.app_context():
+            return documents.search(workspace_id, query, limit)
+
+
+def _quietly(task: Callable[[str], Any], run_id: str) -> None:
+    try:
+        task(run_id)
+    except Exception:
+        log.exception("run.then_failed", extra={"facts": {"run_id": run_id}})

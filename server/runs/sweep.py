@@ -1,0 +1,125 @@
+"""The sweep: finds what a crash or a lost message left behind, and lets go of what is no longer kept. Any number may run."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from server.kit import queue
+from server.kit.clock import after, now
+from server.kit.db import commit, db, rollback
+from server.kit.errors import Unavailable
+from server.realtime import log as event_log
+from server.runs.actions import EXECUTE, end
+from server.runs.leases import lost_worker
+from server.runs.models import Run, Worker
+from server.settings import Settings
+
+__all__ = ["Sweep"]
+
+log = logging.getLogger(__name__)
+
+PAGE = 200
+TRIM_EVERY_S = 60.0
+
+
+@dataclass
+class Sweep:
+    """One sweeper: `once` does a round. Its own monotonic clock judges heartbeats, so no wall clock can be wrong."""
+
+    settings: Settings
+    monotonic: Callable[[], float] = time.monotonic
+    _seen: dict[uuid.UUID, tuple[int, float]] = field(default_factory=dict)
+    _trimmed_at: float = float("-inf")
+
+    def once(self) -> None:
+        """Take the runs from workers whose heartbeat stood still, wake what waits, follow up, time out, trim."""
+        self.reap()
+        self.wake_forgotten()
+        self.follow_up_forgotten()
+        if self.monotonic() - self._trimmed_at > TRIM_EVERY_S:
+            self._trimmed_at = self.monotonic()
+            self.give_up_on_humans()
+            self.trim()
+
+    def reap(self) -> list[uuid.UUID]:
+        """Take the runs from every worker whose count has not changed for a lease; the runs that wait again."""
+        moment = self.monotonic()
+        beats = {worker_id: count for worker_id, count in db.session.execute(sa.select(Worker.id, Worker.beats))}
+        rollback()
+        self._seen = {worker_id: seen for worker_id, seen in self._seen.items() if worker_id in beats}
+        waiting: list[uuid.UUID] = []
+        for worker_id, count in beats.items():
+            known, since = self._seen.get(worker_id, (None, moment))
+            if known != count:
+                self._seen[worker_id] = (count, moment)
+            elif moment - since > self.settings.lease_s:
+                waiting += lost_worker(worker_id, count, max_deaths=self.settings.run_deaths)
+                log.warning("worker.lost", extra={"facts": {"worker_id": worker_id, "runs": len(waiting)}})
+        return waiting
+
+    def wake_forgotten(self) -> int:
+        """Queue pending runs again whose message seems lost; how many."""
+        due = (
+            sa.select(Run.id)
+            .where(Run.status == "pending", Run.woken_at < after(-self.settings.wake_after_s))
+            .where(sa.or_(Run.available_at.is_(None), Run.available_at <= sa.func.now()))
+            .order_by(Run.woken_at)
+            .limit(PAGE)
+            .with_for_update(skip_locked=True)
+        )
+        woken = db.session.scalars(sa.update(Run).where(Run.id.in_(due)).values(woken_at=now()).returning(Run.id)).all()
+        commit()
+        return self._send([(EXECUTE, run_id, "runs") for run_id in woken])
+
+    def follow_up_forgotten(self) -> int:
+        """Queue again what should have followed ended runs; how many."""
+        late = after(-self.settings.wake_after_s)
+        due = sa.select(Run.id).where(Run.then_due_at < late).order_by(Run.then_due_at).limit(PAGE).with_for_update(skip_locked=True)
+        again = sa.update(Run).where(Run.id.in_(due)).values(then_due_at=now()).returning(Run.then, Run.id)
+        following = db.session.execute(again).all()
+        commit()
+        return self._send([(then, run_id, "fast") for then, run_id in following])
+
+    def _send(self, messages: list[tuple[str, uuid.UUID, str]]) -> int:
+        try:
+            for name, run_id, lane in messages:
+                queue.send(name, str(run_id), lane=lane)
+        except Unavailable:
+            log.warning("sweep.queue_away", extra={"facts": {"messages": len(messages)}})
+            return 0
+        return len(messages)
+
+    def give_up_on_humans(self) -> int:
+        """End runs that have waited for an answer longer than they may; how many."""
+        waiting = sa.select(Run).where(Run.status == "interrupted", Run.updated_at < after(-self.settings.interrupt_s))
+        overdue = db.session.scalars(waiting.limit(PAGE).with_for_update(skip_locked=True)).all()
+        for run in overdue:
+            end(run, "timeout", error={"code": "nobody_answered", "message": "Nobody answered in time.", "retryable": False})
+        commit()
+        return len(overdue)
+
+    def trim(self) -> int:
+        """Delete the events that are older than they are kept, except of what is in progress; how many."""
+        active = db.session.execute(
+            sa.select(Run.id, Run.stream).where(Run.status.in_(("pending", "running", "interrupted")))
+        ).all()
+        total = 0
+        while True:
+            gone = event_log.trim(
+                before=after(-self.settings.event_retention_s),
+                keep_runs=[run_id for run_id, _ in active],
+                keep_streams=sorted({stream for _, stream in active if stream is not None}),
+            )
+            commit()
+            total += gone
+            if gone < 10_000:
+                break
+        if total:
+            log.info("sweep.trimmed", extra={"facts": {"events": total}})
+        return total

@@ -1,0 +1,53 @@
+"""The worker's door: what a queue's message makes happen."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+from celery import signals
+from flask import Flask
+
+from server.kit.queue import celery, task
+from server.runs.actions import EXECUTE, FORGET
+from server.runs.alone import Alone
+from server.runs.host import Host
+
+__all__ = ["execute", "forget_threads", "host"]
+
+log = logging.getLogger(__name__)
+
+_hosts: list[Host] = []
+
+
+@task(EXECUTE)
+def execute(run_id: str) -> None:
+    """Claim a run and begin to carry it out; returns when it has begun."""
+    host().take(uuid.UUID(run_id))
+
+
+@task(FORGET, lane="fast")
+def forget_threads(*thread_ids: str) -> None:
+    """Delete the checkpoints of threads that nobody has any more."""
+    host().engine.forget(thread_ids)
+
+
+def host() -> Host:
+    """The host of this worker process."""
+    return _hosts[0]
+
+
+@signals.worker_init.connect
+def _begin(**_: Any) -> None:
+    app: Flask = celery.flask_app
+    alone = Alone(app)
+    started = Host(app, hand_on=alone.take)
+    started.start()
+    _hosts.append(started)
+
+
+@signals.worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    for each in _hosts:
+        each.drain(each.settings.drain_s)

@@ -1,0 +1,1 @@
+"""The page, the pages of the API, and what an operator asks."""

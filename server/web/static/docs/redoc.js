@@ -1,0 +1,1 @@
+window.Redoc.init("/openapi.json", { nativeScrollbars: true, hideLoading: true, disableGoogleFont: true }, document.getElementById("api"));

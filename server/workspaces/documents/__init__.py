@@ -1,0 +1,1 @@
+"""The documents of a workspace: taken in, cut into passages, searched, cited."""
