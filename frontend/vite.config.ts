@@ -11,7 +11,7 @@ const VIEWERS = [
 ];
 
 /** Packages whose code is part of what is shipped. */
-const SHIPPED = ["preact", "marked", "socket.io-client", "socket.io-parser", "engine.io-client", "engine.io-parser", "swagger-ui-dist", "redoc"];
+const SHIPPED = ["preact", "marked", "socket.io-client", "socket.io-parser", "@socket.io/component-emitter", "engine.io-client", "engine.io-parser", "swagger-ui-dist", "redoc"];
 
 const NODE_MODULES = join(import.meta.dirname, "node_modules");
 
@@ -21,7 +21,7 @@ function openapiViewers(): Plugin {
     generateBundle() {
       for (const file of VIEWERS) {
         const source = readFileSync(join(NODE_MODULES, file));
-        this.emitFile({ type: "asset", fileName: `docs/${basename(file)}`, source: withoutSourceMap(file, source) });
+        this.emitFile({ type: "asset", fileName: `docs/${basename(file)}`, source: prepared(file, source) });
       }
     },
   };
@@ -45,10 +45,15 @@ function licenceOf(pack: string): string {
   return `${pack} ${version} (${license})\n${"-".repeat(72)}\n${body}\n`;
 }
 
-/** The file without its pointer to a source map, which is not shipped. */
-function withoutSourceMap(file: string, source: Buffer): Buffer | string {
+const REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg";
+
+/** The file without its pointer to a source map, which is not shipped, and without the one picture Redoc asks of another host. */
+function prepared(file: string, source: Buffer): Buffer | string {
   if (file.endsWith(".png")) return source;
-  return source.toString("utf8").replace(/\n?(\/\/|\/\*)# sourceMappingURL=\S+( \*\/)?\s*$/, "\n");
+  const text = source.toString("utf8").replace(/\n?(\/\/|\/\*)# sourceMappingURL=\S+( \*\/)?\s*$/, "\n");
+  if (!file.endsWith("redoc.standalone.js")) return text;
+  if (!text.includes(REDOC_LOGO)) throw new Error("Redoc has changed: look for requests to other hosts.");
+  return text.replace(REDOC_LOGO, "/static/favicon.svg");
 }
 
 export default defineConfig({
@@ -69,5 +74,5 @@ export default defineConfig({
       ]),
     ),
   },
-  test: { include: ["tests/**/*.test.ts"] },
+  test: { include: ["tests/**/*.test.{ts,tsx}"] },
 } as Parameters<typeof defineConfig>[0]);

@@ -227,7 +227,8 @@ class _Server(ThreadingHTTPServer):
 class ScriptedModel:
     """The server, from `with ScriptedModel() as model:` to the end of the block.
 
-    requests: the bodies it was sent, in order. keys: the API keys they came with. hung_up: set when a client left before its answer was whole.
+    requests: the bodies it was sent, in order. keys: the API keys they came with.
+    hung_up: set when a client left before its answer was whole.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -240,7 +241,7 @@ class ScriptedModel:
         self.base_url = f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def __enter__(self) -> ScriptedModel:
-        threading.Thread(target=self._server.serve_forever, name="scripted-model", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), name="scripted-model", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -29,9 +29,7 @@ class Library(BaseStore):
     def add(self, name: str, data: bytes) -> None:
         """Take in one document."""
         parsed = parsing.read(name, data)
-        found = [
-            Found(f"{name}#{cut.position}", name, name, cut.heading, cut.page, cut.position, cut.text) for cut in parsed.passages
-        ]
+        found = [Found(f"{name}#{cut.position}", name, name, cut.heading, cut.page, cut.position, cut.text) for cut in parsed.passages]
         self.passages.update({each.passage_id: each for each in found})
         self.index.add(name, name, [(each.passage_id, each.heading, each.text) for each in found])
 

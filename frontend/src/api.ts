@@ -48,18 +48,24 @@ async function refused(response: Response): Promise<ApiError> {
   return new ApiError(response.status, message, answer.errors);
 }
 
-/** True when new tokens are in place; one tab asks for them, the others take them over. */
-async function refresh(used: string): Promise<boolean> {
-  const work = async (): Promise<boolean> => {
-    const current = rereadTokens();
-    if (!current) return false;
-    if (current.access_token !== used) return true;
-    const response = await send("POST", "/auth/refresh", { bearer: current.refresh_token ?? null });
-    if (!response.ok && response.status !== 401) throw await refused(response);
-    keepTokens(response.ok ? { refresh_token: current.refresh_token, ...((await response.json()) as Tokens) } : null);
-    return response.ok;
-  };
-  return navigator.locks ? await navigator.locks.request("parley.refresh", work) : await work();
+/** The refresh under way in this tab: a refresh token is good once. */
+let refreshing: Promise<boolean> | null = null;
+
+/** True when new tokens are in place; one request of one tab asks for them, the others take them over. */
+function refresh(used: string): Promise<boolean> {
+  const work = () => renew(used);
+  refreshing ??= (navigator.locks ? navigator.locks.request("parley.refresh", work) : work()).finally(() => (refreshing = null));
+  return refreshing;
+}
+
+async function renew(used: string): Promise<boolean> {
+  const current = rereadTokens();
+  if (!current) return false;
+  if (current.access_token !== used) return true;
+  const response = await send("POST", "/auth/refresh", { bearer: current.refresh_token ?? null });
+  if (!response.ok && response.status !== 401) throw await refused(response);
+  keepTokens(response.ok ? { refresh_token: current.refresh_token, ...((await response.json()) as Tokens) } : null);
+  return response.ok;
 }
 
 async function request<T>(method: string, path: string, options: Options = {}): Promise<T> {
@@ -104,13 +110,12 @@ export async function whoAmI(): Promise<User> {
 export const changeEmail = (email: string) => request("PUT", "/user", { body: { email } });
 
 export const changePassword = (old_password: string, new_password: string) =>
-  request<Partial<Tokens>>("PUT", "/user/password", { body: { old_password, new_password } });
+  request("PUT", "/user/password", { body: { old_password, new_password } });
 
 export const deleteAccount = (password: string) => request("DELETE", "/user", { body: { password } });
 
 export async function listApiKeys(): Promise<ApiKey[]> {
-  const answer = await request<{ api_keys?: ApiKey[]; keys?: ApiKey[] }>("GET", "/user/api_keys");
-  return answer.api_keys ?? answer.keys ?? [];
+  return (await request<{ api_keys: ApiKey[] }>("GET", "/user/api_keys")).api_keys;
 }
 
 export const createApiKey = (name: string) =>
@@ -130,6 +135,14 @@ export async function getWorkspace(workspaceId: string): Promise<Workspace> {
 
 export async function createWorkspace(name: string): Promise<Workspace> {
   return (await request<{ workspace: Workspace }>("POST", "/workspace", { body: name ? { name } : {} })).workspace;
+}
+
+/** Gives a new workspace the agents that are of use at once: the one for its documents, and the assistant where that can answer. */
+export async function furnish(workspaceId: string): Promise<void> {
+  const agents = await listAgents();
+  const isUseful = (agent: Agent) => agent.ready && ["documents", "assistant"].includes(agent.agent_id);
+  const useful = agents.filter(isUseful).sort((a, b) => b.agent_id.localeCompare(a.agent_id));
+  for (const agent of useful) await addAgent(workspaceId, agent.agent_id);
 }
 
 export const renameWorkspace = (workspaceId: string, name: string) =>
@@ -185,8 +198,8 @@ export async function createChat(workspaceId: string): Promise<Chat> {
 
 export const deleteChat = (chatId: string) => request("DELETE", `/chat?chat_id=${id(chatId)}`);
 
-export function getHistory(chatId: string, before?: string, limit = 50): Promise<History> {
-  const query = new URLSearchParams({ limit: String(limit), ...(before ? { before } : {}) });
+export function getHistory(chatId: string, before?: number, limit = 50): Promise<History> {
+  const query = new URLSearchParams({ limit: String(limit), ...(before === undefined ? {} : { before: String(before) }) });
   return request<History>("GET", `/chat/${id(chatId)}/messages?${query}`);
 }
 

@@ -40,7 +40,7 @@ function Pages() {
   if (who.status === "unknown") return <SignIn isNew={page === "register"} />;
   // With tokens at hand the page does not wait to hear whom they are for: a reload is back in its chat at once.
   if (isGate || (who.status === "asking" && !credentials.value)) return <Waiting />;
-  if (params.workspaceId) return <RoomPages page={page} params={params} user={who.user} />;
+  if (params.workspaceId) return <RoomPages page={page} params={params} />;
   return <Frame room={null}>{VIEWS[page]?.(who.user) ?? <NotFound />}</Frame>;
 }
 
@@ -60,8 +60,8 @@ const ROOM_VIEWS: Partial<Record<PageName | "notFound", (params: Params) => Comp
   chat: ({ chatId }) => <ChatView key={chatId} chatId={chatId!} />,
 };
 
-function RoomPages({ page, params, user }: { page: PageName | "notFound"; params: Params; user: User | null }) {
-  const room = useLoadedRoom(params.workspaceId!, user);
+function RoomPages({ page, params }: { page: PageName | "notFound"; params: Params }) {
+  const room = useLoadedRoom(params.workspaceId!);
   const failure = room.workspace.error;
   return (
     <RoomContext.Provider value={room}>

@@ -16,7 +16,8 @@ export interface Workspace {
   owner: string;
   agents?: string[];
   coordinator_agent?: string | null;
-  role?: Role;
+  /** What this user is in it. */
+  role: Role;
 }
 
 export type Role = "owner" | "editor" | "viewer";
@@ -39,7 +40,9 @@ export interface Agent {
 export interface Chat {
   chat_id: string;
   workspace_id: string;
-  title?: string | null;
+  created_by?: string;
+  /** How its first message began; null while there is none. */
+  name?: string | null;
   created_at?: string;
 }
 
@@ -61,6 +64,8 @@ export interface ApiKey {
 
 export interface Message {
   message_id: string;
+  /** Its number in the chat's log. */
+  seq: number;
   role: "user" | "assistant";
   user_id?: string | null;
   agent_id?: string | null;
@@ -73,11 +78,12 @@ export interface Message {
 /** One page of a chat's history, newest first. */
 export interface History {
   messages: Message[];
-  next: string | null;
+  /** `before` of the page before; null at the chat's beginning. */
+  next: number | null;
   /** Number of the last event that these messages cover. */
-  last_seq?: number;
+  last_seq: number;
   /** Number before the oldest event of a run still in progress; `last_seq` when there is none. */
-  replay_from?: number;
+  replay_from: number;
 }
 
 export type RunStatus = "pending" | "running" | "interrupted" | "success" | "error" | "timeout" | "cancelled";
@@ -102,6 +108,9 @@ export type ChatEvent = Numbered &
   );
 
 export const CHAT_EVENT_TYPES = ["message", "token", "step", "interrupt", "run", "error"] as const;
+
+/** Said to one socket, outside the log, when what it missed is no longer kept. */
+export const LOG_TRIMMED = "log_trimmed";
 
 /** Sent to one socket after each connect; the token replaces the one before. */
 export interface SessionEvent {

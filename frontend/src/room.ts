@@ -3,7 +3,7 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import * as api from "./api";
-import type { Agent, Chat, User, Workspace } from "./contract";
+import type { Agent, Chat, Workspace } from "./contract";
 import { useResource, type Resource } from "./resource";
 
 export interface Room {
@@ -16,6 +16,8 @@ export interface Room {
   agents: Agent[];
   coordinator: Agent | null;
   isOwner: boolean;
+  /** May hold chats here and change documents. */
+  isEditor: boolean;
 }
 
 export const RoomContext = createContext<Room | null>(null);
@@ -26,14 +28,14 @@ export function useRoom(): Room {
   return room;
 }
 
-export function useLoadedRoom(workspaceId: string, user: User | null): Room {
+export function useLoadedRoom(workspaceId: string): Room {
   const workspace = useResource(() => api.getWorkspace(workspaceId), [workspaceId]);
   const catalogue = useResource(() => api.listAgents(), [workspaceId]);
   const chats = useResource(() => api.listChats(workspaceId), [workspaceId]);
   const agents = workspace.value ? agentsOf(workspace.value, catalogue.value ?? []) : [];
   const coordinator = agents.find((agent) => agent.agent_id === workspace.value?.coordinator_agent) ?? null;
-  const isOwner = user !== null && workspace.value?.owner === user.user_id;
-  return { workspaceId, workspace, catalogue, chats, agents, coordinator, isOwner };
+  const role = workspace.value?.role;
+  return { workspaceId, workspace, catalogue, chats, agents, coordinator, isOwner: role === "owner", isEditor: role === "owner" || role === "editor" };
 }
 
 function agentsOf(workspace: Workspace, catalogue: Agent[]): Agent[] {

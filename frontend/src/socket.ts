@@ -10,7 +10,7 @@ import * as api from "./api";
 import { ApiError } from "./api";
 import { keepOutbox, keptOutbox, outgoing } from "./chat/outbox";
 import { EMPTY, happen, receive, type ChatState, type LocalEvent, type Outgoing } from "./chat/state";
-import { CHAT_EVENT_TYPES, type Acknowledgement, type ChatEvent, type ClosedEvent, type Json, type SessionEvent } from "./contract";
+import { CHAT_EVENT_TYPES, LOG_TRIMMED, type Acknowledgement, type ChatEvent, type ClosedEvent, type Json, type SessionEvent } from "./contract";
 import { Observable } from "./observable";
 
 export type Link = "connecting" | "online" | "offline" | "ended";
@@ -25,6 +25,8 @@ const LONGEST_PAUSE_MS = 5_000;
 const STALE_STRING = new Set(["expired", "replayed"]);
 /** Refusals that pass by themselves. */
 const PASSING = new Set(["unavailable", "not_connected"]);
+/** Reasons of a closed socket that another one would not change. */
+const FOR_GOOD = new Set(["chat_deleted", "access_ended"]);
 
 export class ChatConnection {
   readonly state = new Observable<ChatState>(EMPTY);
@@ -86,7 +88,8 @@ export class ChatConnection {
 
   async answer(run_id: string, value: Json): Promise<void> {
     this.#happen({ type: "answered", run_id });
-    const answer = await this.#ask("answer", { run_id, value });
+    const interrupt_id = this.state.value.runs[run_id]?.question?.interrupt_id;
+    const answer = await this.#ask("answer", { run_id, value, interrupt_id });
     if (!answer.ok) this.#happen({ type: "answer_refused", run_id, message: answer.error.message });
   }
 
@@ -173,8 +176,7 @@ export class ChatConnection {
       give({ connection_string: await permit, since });
     } catch (error) {
       if (isPassing(error)) return this.#reconnectLater();
-      this.#socket?.disconnect();
-      this.#end(error);
+      this.#close("read_only", "You can read this chat. Only its owner writes in it.");
     }
   }
 
@@ -208,8 +210,12 @@ export class ChatConnection {
     this.#socket.connect();
   };
 
-  #onClosed(closed: ClosedEvent): void {
-    this.#happen({ type: "closed", code: closed.code, message: closed.message });
+  #onClosed({ code, message }: ClosedEvent): void {
+    if (FOR_GOOD.has(code)) this.#close(code, message);
+  }
+
+  #close(code: string, message: string): void {
+    this.#happen({ type: "closed", code, message });
     this.link.set("ended");
     this.#socket?.disconnect();
   }
@@ -221,11 +227,17 @@ export class ChatConnection {
   }
 
   #receive(event: ChatEvent): void {
+    if (event.seq === undefined) return this.#onAside(event);
     const { seq } = this.state.value;
     if (event.seq > seq + 1) return this.#fillGap(seq, event.seq);
     const before = this.state.value;
     this.state.set(receive(before, event));
     if (this.state.value.outbox !== before.outbox) keepOutbox(this.chatId, this.state.value.outbox);
+  }
+
+  /** An event outside the log, for this socket alone. */
+  #onAside(event: ChatEvent): void {
+    if (event.type === "error" && event.code === LOG_TRIMMED) void this.#startAnew();
   }
 
   /** Asks once for what is missing after `seq`; what came too early comes again with it. */

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-20 18:57:13.678395+00:00
+Create Date: 2026-11-20 19:03:07.456425+00:00
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ def upgrade() -> None:
     )
     op.create_table('workers',
     sa.Column('id', sa.Uuid(), nullable=False),
-    sa.Column('host', sa.Text(), nullable=False),
+    sa.Column('place', sa.Text(), nullable=False),
     sa.Column('pid', sa.Integer(), nullable=False),
+    sa.Column('began', sa.BigInteger(), nullable=False),
     sa.Column('is_alone', sa.Boolean(), nullable=False),
     sa.Column('beats', sa.BigInteger(), nullable=False),
     sa.Column('runs', sa.Integer(), nullable=False),

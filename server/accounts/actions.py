@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from server.accounts import passwords, throttle
-from server.accounts.models import ApiKey, Login, UsedString, User, login_and_user
+from server.accounts.models import ApiKey, Login, UsedString, User, first_user, login_and_user, user_by_email
 from server.accounts.rules import (
     MAX_API_KEYS,
     REFRESH_OVERLAP_S,
@@ -114,7 +114,7 @@ def sign_up(email: str, password: str, *, address: str | None, settings: Setting
 
 def register(email: str, password: str, *, is_admin: bool = False, first_is_admin: bool = False) -> User:
     """A new account. first_is_admin: the first of the server becomes its administrator. Raises UserExists."""
-    if User.by_email(email) is not None:
+    if user_by_email(email) is not None:
         raise UserExists
     rollback()
     password_hash = passwords.hashed(password)
@@ -128,10 +128,10 @@ def register(email: str, password: str, *, is_admin: bool = False, first_is_admi
 
 def _nobody_is_here() -> bool:
     """Whether there is no user yet; if so, nobody else is told the same until this transaction is over."""
-    if User.first() is not None:
+    if first_user() is not None:
         return False
     db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(FIRST_USER_LOCK)))
-    return User.first() is None
+    return first_user() is None
 
 
 def change_email(user: User, email: str) -> None:
@@ -189,7 +189,7 @@ def _proven(user: User, password: str, guard: Throttle) -> str:
 
 def sign_in(email: str, password: str, *, guard: Throttle, life_s: int) -> Login:
     """A new sign-in that lasts `life_s`. Raises UserNotFound, IncorrectPassword, TooManyTries."""
-    user = User.by_email(email)
+    user = user_by_email(email)
     if user is None:
         guard.begin(None)
         raise UserNotFound

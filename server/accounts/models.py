@@ -20,9 +20,12 @@ __all__ = [
     "UsedString",
     "User",
     "api_keys_of",
+    "first_user",
     "key_and_user",
     "living",
     "login_and_user",
+    "user_by_email",
+    "user_by_id",
 ]
 
 
@@ -38,21 +41,6 @@ class User(Base):
     password_hash: Mapped[str]
     is_admin: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[dt.datetime] = mapped_column(default=now)
-
-    @staticmethod
-    def by_email(email: str) -> User | None:
-        """The account of an address, however it is spelled."""
-        return db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
-
-    @staticmethod
-    def by_id(user_id: uuid.UUID | None) -> User | None:
-        """The account of an id."""
-        return db.session.scalar(sa.select(User).where(User.id == user_id))
-
-    @staticmethod
-    def first() -> User | None:
-        """The oldest account."""
-        return db.session.scalar(sa.select(User).order_by(User.created_at, User.id).limit(1))
 
 
 class Login(Base):
@@ -106,6 +94,21 @@ class SignInTries(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     tries: Mapped[int]
     ends_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+def user_by_email(email: str) -> User | None:
+    """The account of an address, however it is spelled."""
+    return db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
+
+
+def user_by_id(user_id: uuid.UUID) -> User | None:
+    """The account of an id."""
+    return db.session.scalar(sa.select(User).where(User.id == user_id))
+
+
+def first_user() -> User | None:
+    """The oldest account."""
+    return db.session.scalar(sa.select(User).order_by(User.created_at, User.id).limit(1))
 
 
 def login_and_user(login_id: uuid.UUID) -> tuple[Login, User] | None:

@@ -31,7 +31,6 @@ from server.kit.http import answer, body, parse_id
 __all__ = ["door"]
 
 door = Blueprint("accounts", __name__)
-door.record_once(lambda state: tokens.install(state.app))
 
 Fields = dict[str, Any]
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from flask import current_app, g, request
 
 from server.accounts import actions, tokens
-from server.accounts.models import User, key_and_user, living, login_and_user
+from server.accounts.models import User, first_user, key_and_user, living, login_and_user, user_by_id
 from server.accounts.rules import digest, is_api_key
 from server.kit import signing
 from server.kit.clock import after, new_id
@@ -162,7 +162,7 @@ def _by_token(text: str) -> Caller:
 def _anybody() -> Caller:
     if settings().auth != "open" or not _is_from_this_machine():
         raise Unauthenticated(tokens.MISSING)
-    user = User.first()
+    user = first_user()
     if user is None:
         raise Unauthenticated("There is no user yet; register one, whose this server then is.")
     return Caller(user, f"open:{user.id}")
@@ -217,7 +217,7 @@ def use_ticket(ticket: object, path: str) -> User:
     if payload["path"] != path:
         raise signing.StringInvalid
     shown: str = payload["credential"]
-    user = None if still_valid([shown]) else User.by_id(uuid.UUID(payload["user_id"]))
+    user = None if still_valid([shown]) else user_by_id(uuid.UUID(payload["user_id"]))
     if user is None:
         raise Unauthenticated(tokens.ENDED)
     actions.use_ticket(f"ticket:{payload['id']}", after(life_s))

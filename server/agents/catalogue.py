@@ -22,7 +22,7 @@ __all__ = ["Agent", "BadManifest", "Catalogue", "get", "install", "listed", "pro
 log = logging.getLogger(__name__)
 
 PACKAGES = Path(__file__).parent.parent / "bundled"
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0  # a file may have changed; asking for its time costs some microseconds
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -30,8 +30,9 @@ Stamp = tuple[tuple[str, int, int], ...]
 class Catalogue:
     """The agents of one process, read again when a manifest changed. Safe to use from any thread."""
 
-    def __init__(self, settings: Settings, *, packages: Path = PACKAGES) -> None:
+    def __init__(self, settings: Settings, *, packages: Path = PACKAGES, look_every_s: float = LOOK_EVERY_S) -> None:
         """settings: name the `langgraph.json`, and tell which agents have what they need. packages: folders with an `agent.json`."""
+        self._look_every_s = look_every_s
         self._settings = settings
         self._packages = packages
         self._config = _config_path(settings)
@@ -67,7 +68,7 @@ class Catalogue:
 
     def _look(self) -> None:
         """Read again what changed, at most once a second; whoever comes while another looks takes what there is."""
-        if time.monotonic() - self._looked_at < LOOK_EVERY_S or not self._lock.acquire(blocking=False):
+        if time.monotonic() - self._looked_at < self._look_every_s or not self._lock.acquire(blocking=False):
             return
         try:
             self._looked_at = time.monotonic()

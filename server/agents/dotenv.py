@@ -24,8 +24,8 @@ class BadLine(ValueError):
 def parse(text: str) -> dict[str, str]:
     """The variables by name; a later line wins. Raises BadLine."""
     values = {}
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
-        line = line.strip()
+    lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
+    for number, line in enumerate(lines, start=1):
         if not line or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line)

@@ -68,6 +68,7 @@ async def _carry_out(job: Job, emit: Emit, room: StateRoom, store: RunStore) -> 
     graph = await open_graph(job.agent, config)
     graph = graph.copy({"checkpointer": RunSaver(room, job.run_id, job.attempt), "store": store})
     values: Any = None
+    said_chars = 0
     interrupts: list[dict[str, Any]] = []
     beginning = await _beginning(job, graph, config, emit)
     streamed = graph.astream(
@@ -85,6 +86,9 @@ async def _carry_out(job: Job, emit: Emit, room: StateRoom, store: RunStore) -> 
             interrupts += [] if namespace else parts.interrupts_in(part)
         else:
             for kind, data in parts.events_of(job.run_id, job.agent.agent_id, mode, part):
+                said_chars += len(data.get("delta", ""))
+                if said_chars > job.max_output_bytes:
+                    return _too_large(job)
                 emit(kind, data)
         while emit.is_full:
             await asyncio.sleep(FULL_PAUSE_S)
@@ -132,8 +136,12 @@ def _context(graph: Pregel[Any, Any, Any, Any], context: Mapping[str, Any]) -> A
 def _succeeded(job: Job, values: Any) -> Outcome:
     output = parts.answer_in(job.run_id, values)
     if len(orjson.dumps(output)) > job.max_output_bytes:
-        return Outcome("error", error=_error("output_too_large", f"The answer is larger than {job.max_output_bytes} bytes."))
+        return _too_large(job)
     return Outcome("success", output=output)
+
+
+def _too_large(job: Job) -> Outcome:
+    return Outcome("error", error=_error("output_too_large", f"The answer is larger than {job.max_output_bytes} bytes."))
 
 
 def _failed(job: Job, error: Exception) -> Outcome:

@@ -76,11 +76,11 @@ def _import(source: AgentSource) -> Any:
     try:
         module = _module_at(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except Exception as error:
-        raise AgentBroken(f"{source.agent_id}: {place} cannot be imported ({type(error).__name__})") from error
+        raise AgentBroken(f"{source.agent_id}: {Path(place).name} cannot be imported ({type(error).__name__})") from error
     try:
         return getattr(module, variable)
     except AttributeError:
-        raise AgentBroken(f"{source.agent_id}: {place} has no {variable!r}") from None
+        raise AgentBroken(f"{source.agent_id}: {Path(place).name} has no {variable!r}") from None
 
 
 def _module_at(path: Path) -> ModuleType:
@@ -107,7 +107,12 @@ def _compiled(source: AgentSource, target: Any) -> Pregel[Any, Any, Any, Any]:
         return target.compile()
     if isinstance(target, Runnable):
         return _around(target)
-    raise AgentBroken(f"{source.agent_id}: {source.graph} is a {type(target).__name__}, no graph and no runnable")
+    raise AgentBroken(f"{source.agent_id}: {variable_of(source)} is a {type(target).__name__}, no graph and no runnable")
+
+
+def variable_of(source: AgentSource) -> str:
+    """The name under which the graph stands in its module."""
+    return source.graph.rpartition(":")[2]
 
 
 def _around(runnable: Runnable[Any, Any]) -> Pregel[Any, Any, Any, Any]:

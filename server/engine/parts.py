@@ -15,6 +15,9 @@ __all__ = ["MODES", "answer_in", "events_of", "interrupts_in", "kept_message_ids
 # What the engine asks LangGraph for.
 MODES = ("messages", "tasks", "updates", "values")
 
+# A longer piece of text is said in pieces, so that no event is large.
+MAX_DELTA_CHARS = 16_000
+
 # Nodes that LangGraph adds and nobody wants to hear of.
 SILENT_NODES = ("__start__", "__end__", "__interrupt__")
 
@@ -28,12 +31,10 @@ def events_of(run_id: uuid.UUID, agent_id: str, mode: str, part: Any) -> Iterato
     """The events that a part of the stream stands for: tokens of the agent's messages, beginnings and ends of steps."""
     if mode == "messages":
         message, _ = part
-        delta = message.text if isinstance(message, (AIMessage, AIMessageChunk)) else ""
-        if delta:
-            yield (
-                "token",
-                {"run_id": str(run_id), "message_id": message_id(run_id, message.id), "agent_id": agent_id, "delta": delta},
-            )
+        text = clean(message.text) if isinstance(message, (AIMessage, AIMessageChunk)) else ""
+        for start in range(0, len(text), MAX_DELTA_CHARS):
+            spoken = {"message_id": message_id(run_id, message.id), "delta": text[start : start + MAX_DELTA_CHARS]}
+            yield "token", {"run_id": str(run_id), "agent_id": agent_id, **spoken}
     elif mode == "tasks" and part["name"] not in SILENT_NODES:
         phase = "end" if "result" in part else "start"
         yield "step", {"run_id": str(run_id), "agent_id": agent_id, "name": part["name"], "phase": phase}
@@ -56,14 +57,14 @@ def answer_in(run_id: uuid.UUID, values: Any) -> dict[str, Any]:
         return _last_words(run_id, messages)
     if isinstance(values, Mapping):
         values = next((values[name] for name in ("output", "answer", "result") if name in values), values)
-    return {"message_id": message_id(run_id, None), "content": _text(values)}
+    return {"message_id": message_id(run_id, None), "content": clean(_text(values))}
 
 
 def _last_words(run_id: uuid.UUID, messages: Sequence[Any]) -> dict[str, Any]:
     """The newest message of the agent that comes after the newest one of the human."""
     for message in reversed(messages):
         if isinstance(message, AIMessage):
-            return {"message_id": message_id(run_id, message.id), "content": message.text}
+            return {"message_id": message_id(run_id, message.id), "content": clean(message.text)}
         if isinstance(message, HumanMessage):
             break
     return {"message_id": message_id(run_id, None), "content": ""}
@@ -73,6 +74,11 @@ def kept_message_ids(run_id: uuid.UUID, values: Any) -> list[str]:
     """The ids of the messages that a checkpoint holds already."""
     messages: Sequence[Any] = values.get("messages", ()) if isinstance(values, Mapping) else ()
     return [message_id(run_id, message.id) for message in messages if isinstance(message, BaseMessage)]
+
+
+def clean(text: str) -> str:
+    """Text without what a database or JSON cannot hold: NUL characters and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def jsonable(value: Any) -> Any:

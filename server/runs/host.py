@@ -112,6 +112,7 @@ class Host:
         with self.app.app_context():
             self.worker_id = leases.register(is_alone=self._alone)
         control.on("runs.cancel", self._cancel_heard)
+        control.on("agents.reloaded", self._reload)
         control.listen()
         threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True).start()
         log.info("worker.started", extra={"facts": {"worker_id": self.worker_id, "alone": self._alone}})
@@ -233,6 +234,10 @@ class Host:
     def _cancel_heard(self, run_id: str) -> None:
         self._stop_run(uuid.UUID(run_id))
 
+    def _reload(self) -> None:
+        with self.app.app_context():
+            catalogue.reload()
+
     def _stop_run(self, run_id: uuid.UUID) -> None:
         held = self._held.get(run_id)
         if held is None or held.stop_code is not None:
@@ -254,6 +259,7 @@ class Host:
                 each.task.stop(None)
         if self._idle.wait(timeout_s):
             self.writer.stop()
+            self._follow_ups.shutdown(wait=True)
             with self.app.app_context():
                 leases.retire(self.worker_id)
         log.info("worker.drained", extra={"facts": {"worker_id": self.worker_id, "given_back": len(held), "left": len(self._held)}})

@@ -5,8 +5,6 @@ The number of the attempt is the fence: every write of a holder carries it, and 
 
 from __future__ import annotations
 
-import os
-import socket
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from server.kit import whereabouts
 from server.kit.clock import now
 from server.kit.db import after_commit, commit, db, rollback
 from server.runs.actions import end, move, note, wake
@@ -44,7 +43,8 @@ class Lease:
 
 def register(*, is_alone: bool = False) -> uuid.UUID:
     """Enter this process as a worker; its id."""
-    worker = Worker(host=socket.gethostname(), pid=os.getpid(), is_alone=is_alone)
+    here = whereabouts.mine()
+    worker = Worker(place=here.place, pid=here.pid, began=here.began, is_alone=is_alone)
     db.session.add(worker)
     commit()
     return worker.id

@@ -79,8 +79,10 @@ class Worker(Base):
     __tablename__ = "workers"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
-    host: Mapped[str]
+    # Its whereabouts: a sweeper on the same machine sees at once that it is gone.
+    place: Mapped[str]
     pid: Mapped[int]
+    began: Mapped[int] = mapped_column(sa.BigInteger)
     # It carries one run alone, because an earlier worker died under it.
     is_alone: Mapped[bool] = mapped_column(default=False)
     beats: Mapped[int] = mapped_column(sa.BigInteger, default=0)

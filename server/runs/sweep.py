@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from server.accounts import actions as accounts
 from server.kit import queue
 from server.kit.clock import after, now
 from server.kit.db import commit, db, rollback
 from server.kit.errors import Unavailable
+from server.kit.whereabouts import Whereabouts, is_gone
 from server.realtime import log as event_log
 from server.runs.actions import EXECUTE, end
 from server.runs.leases import lost_worker
@@ -46,21 +48,28 @@ class Sweep:
             self._trimmed_at = self.monotonic()
             self.give_up_on_humans()
             self.trim()
+            accounts.sweep_used(now())
 
     def reap(self) -> list[uuid.UUID]:
-        """Take the runs from every worker whose count has not changed for a lease; the runs that wait again."""
+        """Take the runs from every worker whose process is gone, or whose count has not changed for a lease; the runs that wait again."""
         moment = self.monotonic()
-        beats = {worker_id: count for worker_id, count in db.session.execute(sa.select(Worker.id, Worker.beats))}
+        workers = db.session.scalars(sa.select(Worker)).all()
         rollback()
-        self._seen = {worker_id: seen for worker_id, seen in self._seen.items() if worker_id in beats}
+        self._seen = {worker.id: self._seen.get(worker.id, (worker.beats, moment)) for worker in workers}
         waiting: list[uuid.UUID] = []
-        for worker_id, count in beats.items():
-            known, since = self._seen.get(worker_id, (None, moment))
-            if known != count:
-                self._seen[worker_id] = (count, moment)
+        for worker in workers:
+            known, since = self._seen[worker.id]
+            if is_gone(Whereabouts(worker.place, worker.pid, worker.began)):
+                waiting += self._lost(worker.id, None)
+            elif known != worker.beats:
+                self._seen[worker.id] = (worker.beats, moment)
             elif moment - since > self.settings.lease_s:
-                waiting += lost_worker(worker_id, count, max_deaths=self.settings.run_deaths)
-                log.warning("worker.lost", extra={"facts": {"worker_id": worker_id, "runs": len(waiting)}})
+                waiting += self._lost(worker.id, worker.beats)
+        return waiting
+
+    def _lost(self, worker_id: uuid.UUID, beats: int | None) -> list[uuid.UUID]:
+        waiting = lost_worker(worker_id, beats, max_deaths=self.settings.run_deaths)
+        log.warning("worker.lost", extra={"facts": {"worker_id": worker_id, "runs": len(waiting), "was_gone": beats is None}})
         return waiting
 
     def wake_forgotten(self) -> int:

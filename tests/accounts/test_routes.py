@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from server.accounts.models import User
+from server.accounts.models import user_by_email
 from tests.accounts.factories import PASSWORD, Person, ask, bearer, new_person, setting, sign_in
 
 Notices = Callable[[], list[Any]]
@@ -101,7 +101,7 @@ def test_a_new_user_is_told_their_address(app: Flask) -> None:
     assert answer.status_code == 200
     assert answer.json["msg"] == "User created successfully"
     assert answer.json["email"] == "user@example.com"
-    assert "securepassword123" not in User.by_email("user@example.com").password_hash
+    assert "securepassword123" not in user_by_email("user@example.com").password_hash
 
 
 def test_fields_that_are_not_known_are_left_out(app: Flask) -> None:
@@ -145,7 +145,7 @@ def test_of_users_who_register_at_once_on_an_empty_server_one_is_the_administrat
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda n: new_person(app, f"u{n}@example.com"), range(10)))
 
-    assert sum(User.by_email(f"u{n}@example.com").is_admin for n in range(10)) == 1
+    assert sum(user_by_email(f"u{n}@example.com").is_admin for n in range(10)) == 1
 
 
 def test_the_first_user_is_no_administrator_where_others_can_reach_the_server(app: Flask) -> None:
@@ -160,7 +160,7 @@ def test_a_closed_server_registers_nobody(app: Flask) -> None:
         answer = ask(app, "POST", "/register", json={"email": "a@example.com", "password": PASSWORD})
 
     assert answer.status_code == 403
-    assert User.by_email("a@example.com") is None
+    assert user_by_email("a@example.com") is None
 
 
 def test_registrations_of_one_network_are_throttled(app: Flask) -> None:

@@ -6,7 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from langchain_core.exceptions import ModelAuthenticationError, ModelConnectionError, ModelError, ModelInvalidRequestError, ModelRateLimitError
+from langchain_core.exceptions import (
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelError,
+    ModelInvalidRequestError,
+    ModelRateLimitError,
+)
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from server.engine.execute import RECURSION_LIMIT
@@ -99,7 +105,7 @@ def test_a_message_after_such_a_run_is_answered(assistant):
 
 def test_a_long_history_is_summarised_and_nobody_hears_the_summary(assistant, model):
     for number in range(6):
-        assistant.say(f"{number} " + "long " * 7000)
+        assistant.say(f"{number} " + "long-" * 7000)
     assert any(SUMMARY in json.dumps(request["messages"]) for request in model.requests)
     assert SUMMARY not in "".join(assistant.tokens)
     assert len(assistant.messages) < 12
@@ -199,7 +205,12 @@ def test_a_call_left_open_long_ago_does_not_disturb_a_later_one(assistant):
 
 @pytest.mark.parametrize(
     ("status", "kind", "retryable"),
-    [(401, ModelAuthenticationError, False), (400, ModelInvalidRequestError, False), (429, ModelRateLimitError, True), (500, ModelError, True)],
+    [
+        (401, ModelAuthenticationError, False),
+        (400, ModelInvalidRequestError, False),
+        (429, ModelRateLimitError, True),
+        (500, ModelError, True),
+    ],
 )
 def test_an_error_of_the_model_says_its_status_and_whether_to_try_again(assistant, status, kind, retryable):
     with pytest.raises(kind) as raised:

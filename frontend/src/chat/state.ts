@@ -70,7 +70,7 @@ export interface ChatState {
   /** Oldest first. */
   messages: Message[];
   /** Cursor of the page before the oldest message; null at the chat's beginning. */
-  older: string | null;
+  older: number | null;
   runs: Record<string, Run>;
   notices: Notice[];
   outbox: Outgoing[];
@@ -160,19 +160,19 @@ function onRun(state: ChatState, run_id: string, change: (run: Run) => Run): Cha
 }
 
 function withStored(state: ChatState, event: Of<"message">): ChatState {
-  const { type: _type, seq: _seq, chat_id: _chat, ...message } = event;
+  const { type: _type, chat_id: _chat, ...message } = event;
   const next = { ...state, messages: inserted(state, message), outbox: without(state.outbox, message.client_message_id) };
   if (!message.run_id) return next;
   if (message.role === "user") return onRun(next, message.run_id, (run) => run);
   return onRun(next, message.run_id, (run) => ({ ...run, agent_id: message.agent_id ?? run.agent_id, draft: null, hasAnswer: true }));
 }
 
-/** The messages with one more at its place in time; one that is known, or belongs to a page not loaded yet, adds nothing. */
+/** The messages with one more at its place in the log; one that is known, or belongs to a page not loaded yet, adds nothing. */
 function inserted(state: ChatState, message: Message): Message[] {
   const { messages, older } = state;
   if (messages.some((known) => known.message_id === message.message_id)) return messages;
   let place = messages.length;
-  while (place > 0 && messages[place - 1]!.created_at > message.created_at) place--;
+  while (place > 0 && messages[place - 1]!.seq > message.seq) place--;
   if (place === 0 && older !== null && messages.length > 0) return messages;
   return [...messages.slice(0, place), message, ...messages.slice(place)];
 }
@@ -269,7 +269,7 @@ function withHistory(state: ChatState, history: History): ChatState {
   return {
     ...EMPTY,
     isLoaded: true,
-    seq: history.replay_from ?? history.last_seq ?? 0,
+    seq: history.replay_from,
     messages,
     older: history.next,
     runs: answeredRuns(messages),

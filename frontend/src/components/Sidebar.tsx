@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import * as api from "../api";
-import { titleOf, titles } from "../chat/titles";
+import { titleOf } from "../chat/titles";
 import type { Chat } from "../contract";
 import { identity } from "../identity";
 import { useObservable } from "../observable";
@@ -88,7 +88,6 @@ function RoomNav({ room }: { room: Room }) {
 
 function ChatList({ chats, params }: { chats: Chat[] | null; params: Record<string, string> }) {
   const route = useRoute();
-  const known = useObservable(titles);
   if (!chats) return null;
   if (!chats.length) return <p class="nav-empty">No chats yet.</p>;
   return (
@@ -96,7 +95,7 @@ function ChatList({ chats, params }: { chats: Chat[] | null; params: Record<stri
       {newestFirst(chats).map((chat) => (
         <li key={chat.chat_id}>
           <a href={href("chat", { ...params, chatId: chat.chat_id })} aria-current={route.params.chatId === chat.chat_id ? "page" : undefined}>
-            <span>{titleOf(chat, known)}</span>
+            <span>{titleOf(chat)}</span>
           </a>
         </li>
       ))}

@@ -17,7 +17,7 @@ export function Account({ user }: { user: User }) {
     <div class="page">
       <PageHead title="Account" note={user.email} />
       <EmailForm user={user} />
-      <PasswordForm user={user} />
+      <PasswordForm />
       <ApiKeys />
       <section aria-labelledby="reference">
         <h2 id="reference">For programs</h2>
@@ -50,12 +50,11 @@ function EmailForm({ user }: { user: User }) {
   );
 }
 
-function PasswordForm({ user }: { user: User }) {
+function PasswordForm() {
   const change = useAction(async (before: string, after: string, form: HTMLFormElement) => {
     await api.changePassword(before, after);
-    await api.login(user.email, after);
     form.reset();
-    confirmDone("Password changed.");
+    confirmDone("Password changed. Other sign-ins have ended.");
   });
   const fields = change.error?.fields ?? {};
   return (

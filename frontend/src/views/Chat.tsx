@@ -3,7 +3,7 @@ import * as api from "../api";
 import { announcement } from "../chat/announcement";
 import { isInProgress, type ChatState, type Run } from "../chat/state";
 import { timeline, type Item } from "../chat/timeline";
-import { keepTitle, titleOf, titles } from "../chat/titles";
+import { titleOf } from "../chat/titles";
 import { announce, confirmDone } from "../components/Announcer";
 import { Composer } from "../components/Composer";
 import { ConfirmButton } from "../components/Dialog";
@@ -26,7 +26,7 @@ export function ChatView({ chatId }: { chatId: string }) {
   const link = useObservable(connection.link);
   const failure = useObservable(connection.failure);
   useAnnouncements(connection, room);
-  useEffect(() => keepTitle(chatId, state.older === null ? state.messages[0] : undefined), [chatId, state.messages, state.older]);
+  useName(chatId, room, state.messages.length > 0);
 
   if (failure) return <Unavailable message={failure.detail} />;
   return (
@@ -48,6 +48,14 @@ function useConnection(chatId: string): ChatConnection {
     return () => connection.close();
   }, [connection]);
   return connection;
+}
+
+/** A chat gets its name from its first message. */
+function useName(chatId: string, room: Room, isBegun: boolean): void {
+  const isNameless = room.chats.value?.some((chat) => chat.chat_id === chatId && !chat.name) ?? false;
+  useEffect(() => {
+    if (isNameless && isBegun) void room.chats.reload();
+  }, [isNameless, isBegun]);
 }
 
 function useAnnouncements(connection: ChatConnection, room: Room): void {
@@ -81,8 +89,8 @@ function Unavailable({ message }: { message: string }) {
 const LINKS: Record<Link, string> = { connecting: "Connecting", online: "Connected", offline: "Reconnecting", ended: "Ended" };
 
 function ChatHead({ chatId, room, link }: { chatId: string; room: Room; link: Link }) {
-  const known = useObservable(titles);
-  const chat = room.chats.value?.find((each) => each.chat_id === chatId) ?? { chat_id: chatId, workspace_id: room.workspaceId };
+  const who = useObservable(identity);
+  const chat = room.chats.value?.find((each) => each.chat_id === chatId);
   const removal = useAction(async () => {
     await api.deleteChat(chatId);
     go("workspace", { workspaceId: room.workspaceId });
@@ -90,11 +98,11 @@ function ChatHead({ chatId, room, link }: { chatId: string; room: Room; link: Li
     void room.chats.reload();
   });
   return (
-    <PageHead title={titleOf(chat, known)}>
+    <PageHead title={titleOf(chat)}>
       <span class={`link-state ${link}`} role="status">
         {LINKS[link]}
       </span>
-      <ConfirmButton
+      {chat?.created_by === who.user?.user_id && <ConfirmButton
         icon
         label="Delete chat"
         title="Delete this chat?"
@@ -103,7 +111,7 @@ function ChatHead({ chatId, room, link }: { chatId: string; room: Room; link: Li
         work={removal.run}
         error={removal.error}
         isBusy={removal.isBusy}
-      />
+      />}
     </PageHead>
   );
 }
@@ -130,8 +138,7 @@ function Conversation({ connection, state, link, room }: { connection: ChatConne
           {state.isLoaded && items.length === 0 && <p class="empty-chat">Write the first message.</p>}
           <TypingNote state={state} />
           {state.closed && (
-            <p class="problem" role="alert">
-              <Icon name="warn" />
+            <p class="closed" role="status">
               {state.closed.message || "This chat has ended."}
             </p>
           )}

@@ -12,7 +12,7 @@ import { useRoom } from "../room";
 
 /** The documents that agents of the workspace may cite. */
 export function Documents() {
-  const { workspaceId } = useRoom();
+  const { workspaceId, isEditor } = useRoom();
   const documents = useResource(() => api.listDocuments(workspaceId), [workspaceId]);
   const upload = useAction(async (files: File[]) => {
     for (const file of files) await api.uploadDocument(workspaceId, file);
@@ -26,12 +26,12 @@ export function Documents() {
   return (
     <div class="page">
       <PageHead title="Documents" note="Agents of this workspace answer from these, and cite them." />
-      <DropZone isBusy={upload.isBusy} onFiles={take} />
+      {isEditor && <DropZone isBusy={upload.isBusy} onFiles={take} />}
       <Problem error={upload.error ?? documents.error} />
       {!documents.value && !documents.error && <Loading what="documents" />}
       {documents.value?.length === 0 && <p class="nothing">No documents yet.</p>}
       <ul class="list">
-        {documents.value?.map((document) => <Row key={document.document_id} document={document} workspaceId={workspaceId} onDeleted={documents.reload} />)}
+        {documents.value?.map((document) => <Row key={document.document_id} document={document} workspaceId={workspaceId} isEditor={isEditor} onDeleted={documents.reload} />)}
       </ul>
     </div>
   );
@@ -69,7 +69,7 @@ function DropZone({ isBusy, onFiles }: { isBusy: boolean; onFiles: (files: File[
   );
 }
 
-function Row({ document, workspaceId, onDeleted }: { document: Document; workspaceId: string; onDeleted: () => Promise<void> }) {
+function Row({ document, workspaceId, isEditor, onDeleted }: { document: Document; workspaceId: string; isEditor: boolean; onDeleted: () => Promise<void> }) {
   const removal = useAction(async () => {
     await api.deleteDocument(workspaceId, document.document_id);
     confirmDone(`${document.name} deleted.`);
@@ -82,7 +82,7 @@ function Row({ document, workspaceId, onDeleted }: { document: Document; workspa
         <h2 class="row-title">{document.name}</h2>
         <p class="note">{[size(document.size_bytes), count(document.passages, "passage"), when(document.created_at)].filter(Boolean).join(" · ")}</p>
       </div>
-      <ConfirmButton
+      {isEditor && <ConfirmButton
         icon
         label={`Delete ${document.name}`}
         title="Delete this document?"
@@ -91,7 +91,7 @@ function Row({ document, workspaceId, onDeleted }: { document: Document; workspa
         work={removal.run}
         error={removal.error}
         isBusy={removal.isBusy}
-      />
+      />}
     </li>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import * as api from "../api";
-import { titleOf, titles } from "../chat/titles";
+import { titleOf } from "../chat/titles";
 import { Composer } from "../components/Composer";
 import { Loading, PageHead } from "../components/Frame";
 import { Icon } from "../components/Icon";
@@ -8,7 +8,6 @@ import { Problem } from "../components/Problem";
 import { newestFirst } from "../components/Sidebar";
 import type { Agent } from "../contract";
 import { when } from "../dates";
-import { useObservable } from "../observable";
 import { useAction } from "../resource";
 import { useRoom, type Room } from "../room";
 import { go, href } from "../router";
@@ -43,10 +42,10 @@ export function WorkspaceHome() {
     <div class="page home">
       <PageHead title={room.workspace.value.name} />
       <section class="begin" aria-label="New chat">
-        <h2>What would you like to know?</h2>
+        <h2>{room.isEditor ? "What would you like to know?" : "You read here"}</h2>
         {room.agents.length === 0 ? <NoAgents room={room} /> : <Team room={room} />}
         <Problem error={begin.error} />
-        <Composer key={attempt} agents={room.agents} coordinator={room.coordinator} draftKey={draftKey(room)} isDisabled={begin.isBusy} onSend={onSend} />
+        {room.isEditor && <Composer key={attempt} agents={room.agents} coordinator={room.coordinator} draftKey={draftKey(room)} isDisabled={begin.isBusy} onSend={onSend} />}
       </section>
       <RecentChats room={room} />
     </div>
@@ -95,7 +94,6 @@ function TeamMember({ agent, isCoordinator }: { agent: Agent; isCoordinator: boo
 }
 
 function RecentChats({ room }: { room: Room }) {
-  const known = useObservable(titles);
   const chats = newestFirst(room.chats.value ?? []).slice(0, 6);
   if (!chats.length) return <Problem error={room.chats.error} onRetry={() => void room.chats.reload()} />;
   return (
@@ -106,7 +104,7 @@ function RecentChats({ room }: { room: Room }) {
           <li key={chat.chat_id}>
             <a class="list-link" href={href("chat", { workspaceId: room.workspaceId, chatId: chat.chat_id })}>
               <Icon name="chat" />
-              <span class="grow clip">{titleOf(chat, known)}</span>
+              <span class="grow clip">{titleOf(chat)}</span>
               {chat.created_at && <time dateTime={chat.created_at}>{when(chat.created_at)}</time>}
             </a>
           </li>

@@ -8,8 +8,6 @@ import { Icon } from "../components/Icon";
 import { Problem } from "../components/Problem";
 import type { Workspace } from "../contract";
 import { count } from "../dates";
-import { identity } from "../identity";
-import { useObservable } from "../observable";
 import { useAction, useResource } from "../resource";
 import { go, href } from "../router";
 
@@ -36,15 +34,13 @@ export function Workspaces() {
 }
 
 function Card({ workspace }: { workspace: Workspace }) {
-  const who = useObservable(identity);
-  const isMine = workspace.owner === who.user?.user_id;
   return (
     <li>
       <a class="card" href={href("workspace", { workspaceId: workspace.workspace_id })}>
         <h2 class="clip">{workspace.name}</h2>
         <p class="note">
           {workspace.agents ? count(workspace.agents.length, "agent") : "Open"}
-          {!isMine && " · shared with you"}
+          {workspace.role !== "owner" && " · shared with you"}
         </p>
       </a>
     </li>
@@ -65,6 +61,7 @@ function Nothing({ onCreate }: { onCreate: () => void }) {
 function Create({ onClose }: { onClose: () => void }) {
   const create = useAction(async (name: string) => {
     const workspace = await api.createWorkspace(name);
+    await api.furnish(workspace.workspace_id);
     go("workspace", { workspaceId: workspace.workspace_id });
     confirmDone("Workspace created.");
   });

@@ -85,9 +85,8 @@ def _value(node: ast.expr) -> Number:
 def _bounded(value: Number) -> Number:
     if isinstance(value, complex):
         raise NotComputable("The value is no real number.")
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise NotComputable("The value is too large.")
-    if not math.isfinite(value):
+    is_bounded = value.bit_length() <= MAX_BITS if isinstance(value, int) else math.isfinite(value)
+    if not is_bounded:
         raise NotComputable("The value is too large.")
     return value
 

@@ -25,8 +25,7 @@ MAX_REDIRECTS = 5
 TIMEOUT_S = 10.0  # for all of it, redirects included
 
 TEXT_TYPES = re.compile(r"text/|application/(json|xml|xhtml\+xml|[\w.+-]+\+(json|xml))\b")
-# Blocks inside which an IPv4 address travels, and where in the 128 bits it stands.
-CARRIERS = {ipaddress.IPv6Network("64:ff9b::/96"): 0, ipaddress.IPv6Network("2002::/16"): 80, ipaddress.IPv6Network("::/96"): 0}
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # how a network of IPv6 alone reaches IPv4; RFC 6052
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Judge = Callable[[Address], bool]
@@ -37,29 +36,28 @@ class PageRefused(Exception):
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet, also where another one is carried inside it."""
+    """Whether an address is one of the public internet; one that carries an IPv4 address is judged by that, or not taken at all."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
-        if address.teredo or address.is_site_local:
+        if address in NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.teredo or address.sixtofour or address.is_site_local:
             return False
-        for carrier, shift in CARRIERS.items():
-            if address in carrier and not is_public(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF)):
-                return False
     return address.is_global and not address.is_multicast and not address.is_reserved and not address.is_unspecified
 
 
-async def fetch_text(url: str, *, may_connect: Judge = is_public) -> str:
-    """The text of the page, at most MAX_CHARS of it. Raises PageRefused; takes at most TIMEOUT_S.
+async def fetch_text(url: str, *, may_connect: Judge = is_public, timeout_s: float = TIMEOUT_S) -> str:
+    """The text of the page, at most MAX_CHARS of it. Raises PageRefused; takes at most `timeout_s`.
 
     may_connect: which addresses a connection may go to.
     """
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             async with httpcore.AsyncConnectionPool(network_backend=_Guarded(may_connect), max_connections=1) as pool:
                 return await _follow(pool, url)
     except TimeoutError:
-        raise PageRefused(f"The page did not come within {TIMEOUT_S:g} seconds.") from None
+        raise PageRefused(f"The page did not come within {timeout_s:g} seconds.") from None
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError):
         raise PageRefused("The server of this page could not be reached.") from None
 
@@ -134,7 +132,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 (httpcore's name)
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -144,7 +142,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
             raise PageRefused("This address is not on the public internet.")
         return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
 
-    async def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Any = None) -> httpcore.AsyncNetworkStream:
+    async def connect_unix_socket(self, path: str, **options: Any) -> httpcore.AsyncNetworkStream:
         """Refused: a page is never behind one."""
         raise PageRefused("This address is not on the public internet.")
 

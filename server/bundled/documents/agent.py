@@ -46,15 +46,19 @@ NO_DOCUMENTS = (
 NOT_FOUND = "The documents of this workspace do not answer that."
 HELLO = "I answer questions from the documents of this workspace and say where each answer stands. Ask me about something they describe."
 
-_GREETING = re.compile(r"^\W*(hi|hello|hey|thanks|thank you|good (morning|afternoon|evening)|ok|okay|bye|who are you|what can you do|help)\W*$", re.I)
+_GREETING = re.compile(
+    r"^\W*(hi|hello|hey|thanks|thank you|good (morning|afternoon|evening)|ok|okay|bye|who are you|what can you do|help)\W*$", re.I
+)
 _LISTING = re.compile(
-    r"^\W*(what|which|list|show)\b(?=.*\b(documents?|files?)\b).{0,40}\b(you have|are there|do you know|have you got|are here|in this workspace"
-    r"|of this workspace|the documents|all documents|all files)\W*$",
+    r"^\W*(what|which|list|show)\b(?=.*\b(documents?|files?)\b).{0,40}\b(you have|are there|do you know|have you got|are here"
+    r"|(in|of) this workspace|the documents|all documents|all files)\W*$",
     re.I,
 )
 _FOLLOWS = re.compile(r"^\W*(and|but|or|also|so|then|what about|how about|what if|why|why not|how so|since when)\b", re.I)
 _POINTS_BACK = re.compile(r"\b(it|its|that|this|these|those|them|they|their|there|the same|one|ones|both|either)\b", re.I)
-_POINTS_FORWARD = re.compile(r"\b(that|this|these|those|there)\s+(is|are|was|were|the|a|an|i|you|we)\b|\bis (it|there)\b|\b(is|are) there\b", re.I)
+_POINTS_FORWARD = re.compile(
+    r"\b(that|this|these|those|there)\s+(is|are|was|were|the|a|an|i|you|we)\b|\bis (it|there)\b|\b(is|are) there\b", re.I
+)
 _LEANS_ON_BEFORE = re.compile(r"^\W*(it|its|this|that|these|those|they|them|so|then|otherwise|both|such|there|here|he|she)\b", re.I)
 _CHUNK = re.compile(r"\S+\s*|\s+")
 

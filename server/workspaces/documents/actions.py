@@ -108,9 +108,7 @@ def _refuse_full(workspace_id: uuid.UUID, max_documents: int) -> None:
         raise TooManyDocuments
 
 
-def _kept(
-    workspace_id: str, user: User, parsed: parsing.Parsed, *, sha256: str, size_bytes: int, max_documents: int
-) -> Document:
+def _kept(workspace_id: str, user: User, parsed: parsing.Parsed, *, sha256: str, size_bytes: int, max_documents: int) -> Document:
     """The parsed document, stored; one upload at a time for each workspace. Commits."""
     workspace = access(workspace_id, user, need="editor")
     db.session.execute(sa.select(Workspace.id).where(Workspace.id == workspace.id).with_for_update())

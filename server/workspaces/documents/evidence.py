@@ -44,20 +44,20 @@ def evidence(asked: Asked, *, name: str, heading: str, text: str) -> Evidence:
     found = [frozenset(terms(unit.text)) for unit in units]
     around = _credits(asked, frozenset(terms(heading)), HEADING_WORTH)
     around = [max(pair) for pair in zip(around, _credits(asked, frozenset(terms(name)), NAME_WORTH), strict=True)]
-    credits = [_credits(asked, unit_terms, 1.0) for unit_terms in found]
-    coverage, best = _best_window(asked, around, credits)
+    earned = [_credits(asked, unit_terms, 1.0) for unit_terms in found]
+    coverage, best = _best_window(asked, around, earned)
     window = " ".join(unit.text for unit in units[best : best + WINDOW])
     scored = tuple(
-        Unit(unit.kind, unit.text, unit.position, round(_share(asked, own), 4)) for unit, own in zip(units, credits, strict=True)
+        Unit(unit.kind, unit.text, unit.position, round(_share(asked, own), 4)) for unit, own in zip(units, earned, strict=True)
     )
     return Evidence(round(coverage, 4), round(_likeness(asked.text, f"{heading} {window}"), 4), scored)
 
 
-def _best_window(asked: Asked, around: list[float], credits: list[list[float]]) -> tuple[float, int]:
+def _best_window(asked: Asked, around: list[float], earned: list[list[float]]) -> tuple[float, int]:
     """The greatest share of the question that neighbouring units cover under their heading, and where they begin."""
     best = (0.0, 0)
-    for start in range(len(credits)):
-        together = [max(column) for column in zip(around, *credits[start : start + WINDOW], strict=True)]
+    for start in range(len(earned)):
+        together = [max(column) for column in zip(around, *earned[start : start + WINDOW], strict=True)]
         share = _share(asked, together)
         if share > best[0] + 1e-9:
             best = (share, start)
@@ -74,11 +74,11 @@ def _credit(meaning: Meaning, found: frozenset[str]) -> float:
     return max((max(value, SYNONYM_CREDIT) for form, value in meaning.forms.items() if form in found), default=0.0)
 
 
-def _share(asked: Asked, credits: list[float]) -> float:
+def _share(asked: Asked, earned: list[float]) -> float:
     total = sum(meaning.weight for meaning in asked.meanings)
     if not total:
         return 0.0
-    return sum(meaning.weight * credit for meaning, credit in zip(asked.meanings, credits, strict=True)) / total
+    return sum(meaning.weight * credit for meaning, credit in zip(asked.meanings, earned, strict=True)) / total
 
 
 def _likeness(question: str, text: str) -> float:

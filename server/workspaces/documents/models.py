@@ -73,7 +73,7 @@ def same_file(workspace_id: uuid.UUID, sha256: str) -> Document | None:
 def names_of(session: Session, workspace_id: uuid.UUID) -> dict[uuid.UUID, str]:
     """The names of a workspace's documents by id, in the order in which they were added."""
     query = sa.select(Document.id, Document.name).where(Document.workspace_id == workspace_id).order_by(Document.created_at, Document.id)
-    return {document_id: name for document_id, name in session.execute(query)}
+    return {row.id: row.name for row in session.execute(query)}
 
 
 def passages_of(session: Session, document_ids: Collection[uuid.UUID]) -> Iterator[tuple[uuid.UUID, list[tuple[uuid.UUID, str, str]]]]:

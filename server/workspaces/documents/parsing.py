@@ -1,9 +1,9 @@
 """An uploaded file as passages.
 
-    read(name, data)  →  Parsed(name, media_type, passages)
-      what it is        by the ending and by what the bytes are
-      its text          UTF-8, or the pages of a PDF (`pdf`)
-      blocks, cut       headings, paragraphs, tables, code; passages
+read(name, data)  →  Parsed(name, media_type, passages)
+  what it is        by the ending and by what the bytes are
+  its text          UTF-8, or the pages of a PDF (`pdf`)
+  blocks, cut       headings, paragraphs, tables, code; passages
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _page_blocks(pages: list[str], titles: list[list[Any]]) -> Iterator[Block]:
         elif carried:
             yield Block("text", carried, page=number - 1)
             carried = ""
-        if blocks and blocks[-1].kind == "text" and number < len(pages) and blocks[-1].text[-1] not in ".!?:;…\"”)":
+        if blocks and blocks[-1].kind == "text" and number < len(pages) and blocks[-1].text[-1] not in '.!?:;…"”)':
             carried = blocks.pop().text
         yield from blocks
     if carried:

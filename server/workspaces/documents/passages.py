@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from server.workspaces.documents.blocks import Block, sentences
 
@@ -98,7 +99,7 @@ def _announces(block: Block, following: Block) -> bool:
 def _joined(blocks: list[Block]) -> str:
     """The text of a passage; items of a list follow each other without a gap."""
     text = blocks[0].text
-    for before, block in zip(blocks, blocks[1:], strict=False):
+    for before, block in pairwise(blocks):
         text += ("\n" if before.kind == block.kind == "item" else "\n\n") + block.text
     return text
 

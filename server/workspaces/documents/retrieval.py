@@ -13,6 +13,8 @@ from array import array
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from server.workspaces.documents.words import content_terms, is_common, is_name, ngrams, raw_words, stem, synonyms, terms, whole_of
 
@@ -61,7 +63,7 @@ class Index:
         self._alike: dict[int, array[int]] = {}
         self._vocabulary: list[str] = []
         self._lengths = array("H")
-        self._keys: list[Hashable] = []
+        self._keys: list[Any] = []
         self._documents: dict[Hashable, range] = {}
         self._dead: set[int] = set()
         self._total_length = 0
@@ -109,7 +111,7 @@ class Index:
         count = max(len(self._keys), found + 1)
         return math.log(1 + (count - found + 0.5) / (found + 0.5))
 
-    def best(self, asked: Asked, limit: int) -> list[tuple[Hashable, float]]:
+    def best(self, asked: Asked, limit: int) -> list[tuple[Any, float]]:
         """The keys of the passages that fit best, best first, with their BM25 score."""
         scores: dict[int, float] = {}
         for meaning in asked.meanings:
@@ -197,7 +199,7 @@ def _joined_pairs(index: Index, question: str) -> dict[str, str]:
     """For words of the question that the passages write together with the next (`time out`, `web socket`): how they do."""
     words = [word.lower() for word in raw_words(question)]
     joined: dict[str, str] = {}
-    for first, second in zip(words, words[1:], strict=False):
+    for first, second in pairwise(words):
         whole = stem(first + second)
         if len(whole) > 4 and index.knows(whole):
             joined.update({stem(first): whole, stem(second): whole})
@@ -205,9 +207,9 @@ def _joined_pairs(index: Index, question: str) -> dict[str, str]:
 
 
 def _meaning(index: Index, term: str, parts: tuple[str, ...], joined: str | None) -> Meaning:
-    forms = {other: SYNONYM_WEIGHT for other in synonyms(term)}
+    forms = dict.fromkeys(synonyms(term), SYNONYM_WEIGHT)
     forms.update({other: ALIKE_WEIGHT * cosine for other, cosine in index.alike(term).items()})
-    forms.update({part: PART_WEIGHT for part in parts})
+    forms.update(dict.fromkeys(parts, PART_WEIGHT))
     if joined is not None:
         forms[joined] = JOINED_WEIGHT
     forms[term] = 1.0

@@ -7,118 +7,131 @@ from __future__ import annotations
 
 __all__ = ["COMMON", "STOP_WORDS", "SYNONYMS"]
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 STOP_WORDS: dict[str, frozenset[str]] = {
-    "en": frozenset(
-        """a about after again all also am an and any anybody anyone anything are aren't as at be because been before being both but by can
-        can't cannot could did didn't do does doesn't doing don't done else ever every for from get gets getting give go goes going got had
-        has hasn't have having he her here him his how i i'm i've if in instead into is isn't it it's its itself just kind let like made
-        make makes many may me mean means might mine more most much must my need needs no nor not now of off often on once one only onto
-        or other our out over own please per quite rather really same say says shall she should so some somebody someone something sort
-        still such take takes tell than that that's the their them then there these they thing things this those through to too under up
-        upon us use used uses using very via want wants was wasn't way ways we were what what's when where whether which while who whom
-        whose why will with within without won't would yet you your yours""".split()
+    "en": _words(
+        """
+        a about after again all also am an and any anybody anyone anything are aren't as at be because been before being both but by can
+        can't cannot could did didn't do does doesn't doing don't done else ever every for from get gets getting give go goes going got
+        had has hasn't have having he her here him his how i i'm i've if in instead into is isn't it it's its itself just kind let like
+        made make makes many may me mean means might mine more most much must my need needs no nor not now of off often on once one only
+        onto or other our out over own per please quite rather really same say says shall she should so some somebody someone something
+        sort still such take takes tell than that that's the their them then there these they thing things this those through to too under
+        up upon us use used uses using very via want wants was wasn't way ways we were what what's when where whether which while who whom
+        whose why will with within without won't would yet you your yours
+        """
     ),
-    "de": frozenset(
-        """aber alle als also am an auch auf aus bei bin bis da das dass dem den denn der des die dies diese dieser dieses doch dort du durch
+    "de": _words(
+        """
+        aber alle als also am an auch auf aus bei bin bis da das dass dem den denn der des die dies diese dieser dieses doch dort du durch
         ein eine einem einen einer eines er es etwas fur gibt haben hat hier ich ihr ihre im in ins ist ja jede jeder kann kein keine
         konnen man mehr mein meine mich mir mit muss nach nicht noch nur ob oder ohne sein sich sie sind so soll und uns unser unter viel
-        viele vom von vor wann warum was welche welchem welchen welcher welches wenn wer werden wie wieviel wird wir wo wurde zu zum
-        zur""".split()
+        viele vom von vor wann warum was welche welchem welchen welcher welches wenn wer werden wie wieviel wir wird wo wurde zu zum zur
+        """
     ),
-    "fr": frozenset(
-        """a ai as au aux avec ce ces cet cette comment combien d dans de des dois doit du elle en est et etre eux fait faire il ils j je l la
-        le les leur lui m ma mais me mes moi mon n ne nos notre nous on ou par pas peut peux plus pour pourquoi qu quand que quel quelle
-        quelles quels qui quoi s sa sans se ses si son sont sur ta te tes toi ton tu un une vos votre vous y""".split()
+    "fr": _words(
+        """
+        a ai as au aux avec ce ces cet cette combien comment d dans de des dois doit du elle en est et etre eux faire fait il ils j je l
+        la le les leur lui m ma mais me mes moi mon n ne nos notre nous on ou par pas peut peux plus pour pourquoi qu quand que quel
+        quelle quelles quels qui quoi s sa sans se ses si son sont sur ta te tes toi ton tu un une vos votre vous y
+        """
     ),
-    "es": frozenset(
-        """a al como con cual cuales cuando cuanta cuantas cuanto cuantos de del donde el ella en es esta estan este esto ha hacer hay la las
+    "es": _words(
+        """
+        a al como con cual cuales cuando cuanta cuantas cuanto cuantos de del donde el ella en es esta estan este esto ha hacer hay la las
         lo los mas me mi mis muy no nos o para pero por porque puede puedo que quien se ser si sin sobre son su sus te tiene tu un una uno
-        unos y ya yo""".split()
+        unos y ya yo
+        """
     ),
-    "it": frozenset(
-        """a al alla anche che chi ci come con cosa cui da dal dalla dei del della delle di dove e ed gli ha ho i il in io la le lo ma mi nel
-        nella non o per perche piu posso puo quale quali quando quanta quante quanti quanto se si sono su sul tra tu un una uno""".split()
+    "it": _words(
+        """
+        a al alla anche che chi ci come con cosa cui da dal dalla dei del della delle di dove e ed gli ha ho i il in io la le lo ma mi nel
+        nella non o per perche piu posso puo quale quali quando quanta quante quanti quanto se si sono su sul tra tu un una uno
+        """
     ),
-    "pt": frozenset(
-        """a ao aos as com como da das de do dos e ela ele em essa esse esta este eu foi ha isso isto mais mas me meu minha na nao nas no nos
-        o onde os ou para pela pelo por porque posso pode qual quais quando quanto quantos que quem se sem ser seu sua tem um uma
-        voce""".split()
+    "pt": _words(
+        """
+        a ao aos as com como da das de do dos e ela ele em essa esse esta este eu foi ha isso isto mais mas me meu minha na nao nas no nos
+        o onde os ou para pela pelo pode por porque posso quais qual quando quanto quantos que quem se sem ser seu sua tem um uma voce
+        """
     ),
 }
 
 # Words that a question may hold though the document that answers it does not: they count little when an answer is judged.
-COMMON = frozenset(
-    """abandon able accompany accomplish accord achieve acquire act actually adapt add adequate admit adopt advance advantage
-    advise affair afford afraid afterwards agree aim allow allowed alone already alter alternative although always amaze amount
-    answer anyhow anywhere apart apparent appeal appear apply approach appropriate approximate arise around arrange arrive ask
-    aspect assign assist associate assume attach attempt attend attention automatic automatically available avoid aware away awful
-    back bad bare base basic basically basis bear beautiful become beforehand begin behave behavior behaviour behind belong below
-    beneath benefit beside best bet better between beyond big billion bit blow boost border bore bother bottom bound brief briefly
-    bring broad bulk burden busy calculate call calm capable capture care careful carefully carry case cast catch cause cease
-    central certain challenge chance change characteristic charge cheap check choose circumstance claim clarify classic clean
-    clear clever close closely collect combine come comfortable comment common commonly compare compete complain complete complex
-    component compose comprise concept concern conclude condition conduct confident confirm conflict confuse consequence consider
-    considerable consist constant constantly construct consult consume contain content context continue contrary contrast
-    contribute convenient conventional convert convince cope core correct correctly correspond count couple cover crucial curious
-    current currently cut daily damage danger dangerous dare dark day deal decide deep default define definite definitely degree
-    deliberate deliver demand demonstrate deny depart depend derive describe desirable desire despite destination detail detect
-    determine develop devote die differ difference different differently difficult difficulty direct directly disappear discover
-    discuss dislike display distinct distinguish distribute divide dominate double doubt dozen draw dream drive drop due duplicate
-    duty eager early earn ease easily easy edge effect effective efficient effort eight either elaborate elsewhere emerge emphasis
-    employ empty encounter encourage end enforce engage enhance enjoy enormous enough ensure enter entire entirely entitle equal
-    equivalent especially essential essentially establish estimate evaluate even eventually evidence evident evolve exact exactly
-    examine example exceed except exclude execute exhibit exist expand expect experience explain explicit explicitly explore
-    expose express extend extent extra extreme extremely face facilitate fact factor fail fair fairly faith fall false familiar
-    far fast favor favour fear feature feed feel few figure fill final finally find fine finish firm first firstly fit five fix
-    float focus fold follow force forget form formal formally forth fortunately forward foundation four free freely frequent
-    frequently fresh front fulfil full function fundamental furthermore gain gather general generally generate gentle genuine glad
-    global goal gone good govern grab grade gradually grand grant grasp grateful great grow guarantee guess habit half halfway
-    halt hand handle handy hang happen hard hardly harm hate head heavy height help hence hesitate hidden hide high highly hint
-    hit hold hope hour huge hundred hurry hurt idea ideal identical identify ignore illustrate imagine immediate impact implement
-    imply important impose impossible impress improve include incorrect increase indeed indicate individual inevitable influence
-    inform information initial initially inside insist inspect inspire instance instant instruct intend intent intention interest
-    internal interpret introduce invent investigate invite involve isolate issue item job join judge jump keen keep kick kind know
-    knowledge lack lapse large largely last lastly late later latter lay lead lean leap learn least leave left length less level
-    lie lift likely likewise line list literally little live locate logical long look lose loss lot loud lower lucky mad main
-    maintain maintenance major majority manage manner mark master match material matter maximum meanwhile measure mechanism meet
-    mention mere merely method mid million mind minimum minor minute miss mistake mix moderate modern modify moment month motion
-    mount move movement multiple mutual namely narrow native natural naturally nature near nearly neat neatly necessary negative
-    neither never new nice nine nobody none nonetheless normal normally note notice number obey object observe obtain obvious
-    obviously occasion occasionally occupy occur odd offend offer official ok okay old open opinion opportunity oppose opposite
-    optimal option order ordinary organise organize origin original originally otherwise ought outcome outline outside overall
-    overcome owe own pace pack page pair part partial partially particular partly pass passage past pattern peculiar people
-    percent perfect perfectly perform period permit persist person personal personally persuade phase phrase pick piece place
-    plain plan pleasant pleased plenty plus point popular portion pose position positive possess possibility possible possibly
-    potential potentially pour powerful practical practice precise precisely prefer prepare presence present press presumably
-    pretend pretty prevent previous primarily primary prime principal principle prior priority probable probably problem proceed
-    process produce program progress project promise prompt proof proper properly property proportion propose prove provide pull
-    pure purpose pursue push put quality quantity quarter question quick quickly quiet quit raise range rapid rapidly rare rarely
-    rate rather raw reach react read readily ready real realise realize reappear reason recall receive recent recently reckon
-    recognise recognize recommend reduce refer reflect refuse regard regardless regular regularly reject relate relation relative
-    relatively relevant reliable rely remain remark remarkable remember remind repeat repeatedly replace represent request require
-    reserve reside resist resolve resort respect respectively respond response responsible rest restrict result resume retain
-    return reveal reverse rid right rise risk roll rough roughly round rule run rush safe safely sake satisfy save scale scatter
-    scenario scope second section see seek seem segment seldom select send sense sensible separate separately serious seriously
-    serve set settle seven several severe shape share sharp shift short shortly show shut sight sign significant silent similar
-    similarly simple simplify simply simultaneously single situation six size skip slight slightly slip slow slowly small smart
-    smooth smoothly software solely solid solution solve someday somehow sometime sometimes somewhat somewhere soon sort source
-    space spare speak special specially specific specify spend spirit split spot spread stable stage stand standard stare start
-    state statement stay steady step stick stop story straight straightforward strange strategy strength stress stretch strict
-    strictly strike strong strongly structure struggle stuck stuff style subject submit subsequent succeed success successful
-    successfully sudden suddenly sufficient suggest suit suitable sum supply support suppose sure surely surface surprise surround
-    survey suspect sweep switch system tackle talk task ten tend term test thanks thick thin thing think third thorough thoroughly
-    thought thousand threat three thrive throughout throw thus tie tight time tiny title today together tool top total touch
-    toward towards transform treat tremendous trend trick trip trouble true truly trust truth try turn twice type typical ultimate
-    ultimately unable unclear undergo underlying understand undertake unexpected unexpectedly unfortunately unique unit unknown
-    unless unlike unlikely unnecessary until unusual upper urge usage useful useless usual usually utmost vague value vanish
-    various vary vast verify version versus view virtual virtually visible visit vital wait wake walk warn waste watch weak wear
-    week weigh well wherever whichever whoever whole wide widely wild willing win wise wish withdraw witness wonder wonderful word
-    work world worry worse worst worth worthwhile worthy wrap write wrong year yes zero""".split()
+COMMON = _words(
+    """
+    abandon able accompany accomplish accord achieve acquire act actually adapt add adequate admit adopt advance advantage advise affair
+    afford afraid afterwards agree aim allow allowed alone already alter alternative although always amaze amount answer anyhow anywhere
+    apart apparent appeal appear apply approach appropriate approximate arise around arrange arrive ask aspect assign assist associate
+    assume attach attempt attend attention automatic automatically available avoid aware away awful back bad bare base basic basically
+    basis bear beautiful become beforehand begin behave behavior behaviour behind belong below beneath benefit beside best bet better
+    between beyond big billion bit blow boost border bore bother bottom bound brief briefly bring broad bulk burden busy calculate call
+    calm capable capture care careful carefully carry case cast catch cause cease central certain challenge chance change characteristic
+    charge cheap check choose circumstance claim clarify classic clean clear clever close closely collect combine come comfortable comment
+    common commonly compare compete complain complete complex component compose comprise concept concern conclude condition conduct
+    confident confirm conflict confuse consequence consider considerable consist constant constantly construct consult consume contain
+    content context continue contrary contrast contribute convenient conventional convert convince cope core correct correctly correspond
+    count couple cover crucial curious current currently cut daily damage danger dangerous dare dark day deal decide deep default define
+    definite definitely degree deliberate deliver demand demonstrate deny depart depend derive describe desirable desire despite
+    destination detail detect determine develop devote die differ difference different differently difficult difficulty direct directly
+    disappear discover discuss dislike display distinct distinguish distribute divide dominate double doubt dozen draw dream drive drop
+    due duplicate duty eager early earn ease easily easy edge effect effective efficient effort eight either elaborate elsewhere emerge
+    emphasis employ empty encounter encourage end enforce engage enhance enjoy enormous enough ensure enter entire entirely entitle equal
+    equivalent especially essential essentially establish estimate evaluate even eventually evidence evident evolve exact exactly examine
+    example exceed except exclude execute exhibit exist expand expect experience explain explicit explicitly explore expose express extend
+    extent extra extreme extremely face facilitate fact factor fail fair fairly faith fall false familiar far fast favor favour fear
+    feature feed feel few figure fill final finally find fine finish firm first firstly fit five fix float focus fold follow force forget
+    form formal formally forth fortunately forward foundation four free freely frequent frequently fresh front fulfil full function
+    fundamental furthermore gain gather general generally generate gentle genuine glad global goal gone good govern grab grade gradually
+    grand grant grasp grateful great grow guarantee guess habit half halfway halt hand handle handy hang happen hard hardly harm hate head
+    heavy height help hence hesitate hidden hide high highly hint hit hold hope hour huge hundred hurry hurt idea ideal identical identify
+    ignore illustrate imagine immediate impact implement imply important impose impossible impress improve include incorrect increase
+    indeed indicate individual inevitable influence inform information initial initially inside insist inspect inspire instance instant
+    instruct intend intent intention interest internal interpret introduce invent investigate invite involve isolate issue item job join
+    judge jump keen keep kick kind know knowledge lack lapse large largely last lastly late later latter lay lead lean leap learn least
+    leave left length less level lie lift likely likewise line list literally little live locate logical long look lose loss lot loud
+    lower lucky mad main maintain maintenance major majority manage manner mark master match material matter maximum meanwhile measure
+    mechanism meet mention mere merely method mid million mind minimum minor minute miss mistake mix moderate modern modify moment month
+    motion mount move movement multiple mutual namely narrow native natural naturally nature near nearly neat neatly necessary negative
+    neither never new nice nine nobody none nonetheless normal normally note notice number obey object observe obtain obvious obviously
+    occasion occasionally occupy occur odd offend offer official ok okay old open opinion opportunity oppose opposite optimal option order
+    ordinary organise organize origin original originally otherwise ought outcome outline outside overall overcome owe own pace pack page
+    pair part partial partially particular partly pass passage past pattern peculiar people percent perfect perfectly perform period
+    permit persist person personal personally persuade phase phrase pick piece place plain plan pleasant pleased plenty plus point popular
+    portion pose position positive possess possibility possible possibly potential potentially pour powerful practical practice precise
+    precisely prefer prepare presence present press presumably pretend pretty prevent previous primarily primary prime principal principle
+    prior priority probable probably problem proceed process produce program progress project promise prompt proof proper properly
+    property proportion propose prove provide pull pure purpose pursue push put quality quantity quarter question quick quickly quiet quit
+    raise range rapid rapidly rare rarely rate rather raw reach react read readily ready real realise realize reappear reason recall
+    receive recent recently reckon recognise recognize recommend reduce refer reflect refuse regard regardless regular regularly reject
+    relate relation relative relatively relevant reliable rely remain remark remarkable remember remind repeat repeatedly replace
+    represent request require reserve reside resist resolve resort respect respectively respond response responsible rest restrict result
+    resume retain return reveal reverse rid right rise risk roll rough roughly round rule run rush safe safely sake satisfy save scale
+    scatter scenario scope second section see seek seem segment seldom select send sense sensible separate separately serious seriously
+    serve set settle seven several severe shape share sharp shift short shortly show shut sight sign significant silent similar similarly
+    simple simplify simply simultaneously single situation six size skip slight slightly slip slow slowly small smart smooth smoothly
+    software solely solid solution solve someday somehow sometime sometimes somewhat somewhere soon sort source space spare speak special
+    specially specific specify spend spirit split spot spread stable stage stand standard stare start state statement stay steady step
+    stick stop story straight straightforward strange strategy strength stress stretch strict strictly strike strong strongly structure
+    struggle stuck stuff style subject submit subsequent succeed success successful successfully sudden suddenly sufficient suggest suit
+    suitable sum supply support suppose sure surely surface surprise surround survey suspect sweep switch system tackle talk task ten tend
+    term test thanks thick thin thing think third thorough thoroughly thought thousand threat three thrive throughout throw thus tie tight
+    time tiny title today together tool top total touch toward towards transform treat tremendous trend trick trip trouble true truly
+    trust truth try turn twice type typical ultimate ultimately unable unclear undergo underlying understand undertake unexpected
+    unexpectedly unfortunately unique unit unknown unless unlike unlikely unnecessary until unusual upper urge usage useful useless usual
+    usually utmost vague value vanish various vary vast verify version versus view virtual virtually visible visit vital wait wake walk
+    warn waste watch weak wear week weigh well wherever whichever whoever whole wide widely wild willing win wise wish withdraw witness
+    wonder wonderful word work world worry worse worst worth worthwhile worthy wrap write wrong year yes zero
+    """
 )
 
 # Each line is one meaning. A word may stand in several.
-SYNONYMS: tuple[tuple[str, ...], ...] = tuple(
-    tuple(line.split())
+SYNONYMS: tuple[frozenset[str], ...] = tuple(
+    _words(line)
     for line in """
 add create make new insert
 answer reply respond response

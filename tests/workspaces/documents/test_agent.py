@@ -43,7 +43,8 @@ A backup is one file. Restore it with `parley restore`.
 
 def agent() -> types.ModuleType:
     spec = importlib.util.spec_from_file_location("shipped_documents_agent", PACKAGE / "agent.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -106,7 +106,22 @@ def test_a_pdf_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("ending", ["md", "txt"])
 @pytest.mark.parametrize(
     "piece",
-    ["[", "[a](b", "![", "<!--", "` A. ", "a\n", "- a\n  a\n", "a\n===\n", "\n" + " " * 200, '."', "```\n", "1.1 A\n\n", "中文。", "# a\nb\n"],
+    [
+        "[",
+        "[a](b",
+        "![",
+        "<!--",
+        "` A. ",
+        "a\n",
+        "- a\n  a\n",
+        "a\n===\n",
+        "\n" + " " * 200,
+        '."',
+        "```\n",
+        "1.1 A\n\n",
+        "中文。",
+        "# a\nb\n",
+    ],
 )
 def test_a_text_made_to_be_slow_is_read_in_time_to_its_length(piece: str, ending: str) -> None:
     """Whatever takes the square of the length would take hours here."""

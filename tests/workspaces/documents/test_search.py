@@ -3,12 +3,12 @@
 import threading
 
 from server.workspaces.documents.actions import search
-from tests.workspaces.documents.test_routes import GUIDE, Person, owner  # noqa: F401 (a fixture)
+from tests.workspaces.documents.people import Person
 
 NOTES = b"# Notes\n\nThe lighthouse is painted every spring by the harbour master.\n"
 
 
-def test_the_passage_that_answers_comes_first_with_its_place(owner: Person) -> None:  # noqa: F811
+def test_the_passage_that_answers_comes_first_with_its_place(owner: Person) -> None:
     owner.add("notes.md", NOTES)
     document_id = owner.add().json["document"]["document_id"]
 
@@ -22,7 +22,7 @@ def test_the_passage_that_answers_comes_first_with_its_place(owner: Person) -> N
     assert found == sorted(found, key=lambda each: -each["score"])
 
 
-def test_a_new_document_is_found_at_once_and_a_deleted_one_no_more(owner: Person) -> None:  # noqa: F811
+def test_a_new_document_is_found_at_once_and_a_deleted_one_no_more(owner: Person) -> None:
     owner.add()
     assert search(owner.workspace_id, "Who paints the lighthouse?")[0]["coverage"] < 0.5
 
@@ -33,14 +33,14 @@ def test_a_new_document_is_found_at_once_and_a_deleted_one_no_more(owner: Person
     assert all(each["document"] == "guide.md" for each in search(owner.workspace_id, "Who paints the lighthouse?"))
 
 
-def test_another_workspace_is_never_found(owner: Person) -> None:  # noqa: F811
+def test_another_workspace_is_never_found(owner: Person) -> None:
     other = owner.call("POST", "/workspace").json["workspace"]["workspace_id"]
     owner.add()
 
     assert search(other, "How many documents?") == []
 
 
-def test_without_a_question_each_document_is_shown_by_its_beginning(owner: Person) -> None:  # noqa: F811
+def test_without_a_question_each_document_is_shown_by_its_beginning(owner: Person) -> None:
     owner.add()
     owner.add("notes.md", NOTES)
 
@@ -51,7 +51,7 @@ def test_without_a_question_each_document_is_shown_by_its_beginning(owner: Perso
         ]
 
 
-def test_words_that_no_passage_has_give_one_beginning_that_covers_nothing(owner: Person) -> None:  # noqa: F811
+def test_words_that_no_passage_has_give_one_beginning_that_covers_nothing(owner: Person) -> None:
     owner.add()
     owner.add("notes.md", NOTES)
 
@@ -63,7 +63,7 @@ def test_a_workspace_that_is_not_there_holds_nothing(app: object) -> None:
     assert search("00000000-0000-7000-8000-000000000000", "anything") == []
 
 
-def test_many_ask_at_once_while_documents_come_and_go(owner: Person) -> None:  # noqa: F811
+def test_many_ask_at_once_while_documents_come_and_go(owner: Person) -> None:
     owner.add()
     failures: list[BaseException] = []
 
@@ -84,4 +84,3 @@ def test_many_ask_at_once_while_documents_come_and_go(owner: Person) -> None:  #
         thread.join(60)
 
     assert failures == []
-    assert GUIDE
