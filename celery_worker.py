@@ -11,14 +11,14 @@ import warnings
 # Has to be there before LangGraph is imported: without it a crafted checkpoint calls what it names.
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
-import importlib  # noqa: E402
+import importlib
 
-from celery.platforms import SecurityWarning  # noqa: E402
+from celery.platforms import SecurityWarning
 
-from server.app import create_app  # noqa: E402
-from server.kit import queue  # noqa: E402
-from server.kit.embedded.attachment import attach  # noqa: E402
-from server.settings import load  # noqa: E402
+from server.app import create_app
+from server.kit import queue
+from server.kit.embedded.attachment import attach
+from server.settings import load
 
 __all__ = ["celery", "options"]
 

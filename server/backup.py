@@ -63,7 +63,15 @@ def read(overrides: dict[str, Any], file: Path) -> Settings:
             if revision_of(url) is not None:
                 raise click.ClickException("The database there is not empty: nothing was restored.")
             dump = Path(folder) / "database.dump"
-            _run("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", f"--dbname={libpq_url(url)}", str(dump))
+            _run(
+                "pg_restore",
+                "--no-owner",
+                "--no-privileges",
+                "--exit-on-error",
+                "--single-transaction",
+                f"--dbname={libpq_url(url)}",
+                str(dump),
+            )
     return settings
 
 

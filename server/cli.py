@@ -98,7 +98,7 @@ def web(ctx: click.Context, listen_fd: int | None, ready_fd: int | None) -> None
     if not settings.enable_workers and listen_fd is None:
         _supervise(settings, {"web": 1, "worker": 1}, verbose=True)
     listener = _listener(settings, listen_fd)
-    with _attached(settings):
+    with _attached(settings, is_service=True):
         import wsgi
 
         wsgi.serve(listener, on_ready=lambda: say_ready(ready_fd))
@@ -114,8 +114,13 @@ def _listener(settings: Settings, listen_fd: int | None) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _attached(settings: Settings) -> Iterator[Settings]:
-    """Settings with addresses that answer, also in the environment of this process."""
+def _attached(settings: Settings, *, is_service: bool = False) -> Iterator[Settings]:
+    """Settings with addresses that answer, also in the environment of this process.
+
+    is_service: a SIGTERM, until the service handles it itself, is an orderly end.
+    """
+    if is_service:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with attach(settings) as attachment:
         export(attachment.settings)
         yield attachment.settings
@@ -126,7 +131,7 @@ def _attached(settings: Settings) -> Iterator[Settings]:
 @click.pass_context
 def worker(ctx: click.Context, ready_fd: int | None) -> None:
     """One worker process: it takes runs from the queue and carries them out."""
-    with _attached(loaded(ctx)):
+    with _attached(loaded(ctx), is_service=True):
         from celery.signals import worker_ready
 
         import celery_worker
@@ -166,6 +171,18 @@ def migrate(ctx: click.Context, ready_fd: int | None) -> None:
         with create_app(settings, doors=False).app_context():
             migration.upgrade(settings.database_url)
         click.echo("The database is at the newest revision now.")
+
+
+@main.command()
+@click.argument("message")
+@click.pass_context
+def revision(ctx: click.Context, message: str) -> None:
+    """Write a migration from what the models have and the database lacks (for who changes the models)."""
+    with _app_in_context(ctx) as app:
+        from server.kit import migration
+
+        migration.upgrade(app.config["SETTINGS"].database_url)
+        migration.write(message)
 
 
 # -- by hand -----------------------------------------------------------------------------------------------------------

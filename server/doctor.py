@@ -80,7 +80,9 @@ def _wheels(settings: Settings) -> Finding:
         if not settings.redis_url:
             valkey.binary().stat()
     except (EmbeddedFailed, OSError) as error:
-        return Finding("embedded servers", False, f"{error} They need Linux with glibc 2.28 or newer, or macOS; or set DATABASE_URL and REDIS_URL.")
+        return Finding(
+            "embedded servers", False, f"{error} They need Linux with glibc 2.28 or newer, or macOS; or set DATABASE_URL and REDIS_URL."
+        )
     return Finding("embedded servers", True, "usable")
 
 
@@ -130,8 +132,9 @@ def _stores(settings: Settings) -> Iterator[Finding]:
         try:
             is_well, text = look()
         except (OSError, psycopg.Error) as error:
-            subject = "database" if isinstance(error, psycopg.Error) else subject
-            is_well, text = False, f"does not answer ({type(error).__name__}). Check the address in the settings and that it runs."
+            away = "database" if isinstance(error, psycopg.Error) else subject
+            yield Finding(away, False, f"does not answer ({type(error).__name__}). Check its address in the settings and that it runs.")
+            continue
         yield Finding(subject, is_well, text)
 
 

@@ -176,9 +176,7 @@ def _driver_url(url: str) -> str:
 def _parse(name: str, text: str, kind: typing.Any) -> object:
     try:
         if kind is bool:
-            return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}[
-                text.lower()
-            ]
+            return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}[text.lower()]
         if kind in (int, float, Path):
             return kind(text)
     except (KeyError, ValueError):
@@ -196,7 +194,9 @@ def _refuse_nonsense(settings: Settings) -> None:
         "streaming_backend": ("redis", "memory"),
         "log_level": ("debug", "info", "warning", "error"),
     }
-    wrong = [f"{name.upper()} is one of {', '.join(allowed)}" for name, allowed in choices.items() if getattr(settings, name) not in allowed]
+    wrong = [
+        f"{name.upper()} is one of {', '.join(allowed)}" for name, allowed in choices.items() if getattr(settings, name) not in allowed
+    ]
     if not 0 <= settings.port <= 65535:
         wrong.append("PORT is a number from 0 to 65535")
     for name in ("web_processes", "worker_processes", "worker_runs", "database_pool", "run_deaths"):

@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,8 +63,8 @@ class Slot:
 def address_of(settings: Settings, listener: socket.socket) -> str:
     """The address to open in a browser on this machine."""
     port = listener.getsockname()[1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Supervisor:
@@ -170,7 +170,7 @@ class Supervisor:
         self.say(self._welcome())
 
     @contextlib.contextmanager
-    def _told(self, what: str):  # type: ignore[no-untyped-def]
+    def _told(self, what: str) -> Iterator[None]:
         began = time.monotonic()
         yield
         if not self.stops_asked:
@@ -205,7 +205,8 @@ class Supervisor:
         return [slot.kind, "--listen-fd", str(self.listener.fileno())] if slot.kind == "web" else [slot.kind]
 
     def _spawn(self, words: list[str], name: str) -> Child:
-        assert self.attachment is not None and self.listener is not None
+        assert self.attachment is not None
+        assert self.listener is not None
         keep = [self.listener.fileno()] if words[0] == "web" else []
         if self.attachment.lock is not None:
             keep.append(self.attachment.lock)
@@ -250,7 +251,8 @@ class Supervisor:
             slot.failures = 0 if lived_s > STEADY_S else slot.failures + 1
             pause_s = 0.0 if slot.failures <= 1 else min(LONGEST_PAUSE_S, 0.5 * 2 ** (slot.failures - 2))
             slot.next_start = time.monotonic() + pause_s
-            self.say(f"  ! {slot.name} ended (exit code {slot.child.poll()}); it starts again" + (f" in {pause_s:.0f} s" if pause_s else ""))
+            when = f" in {pause_s:.0f} s" if pause_s else ""
+            self.say(f"  ! {slot.name} ended (exit code {slot.child.poll()}); it starts again{when}")
             slot.child = None
         if slot.child is None and slot.successor is None and time.monotonic() >= slot.next_start:
             slot.child = self._spawn(self._words(slot), slot.name)

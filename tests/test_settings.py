@@ -104,7 +104,8 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "is_loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("me.example", False)]
+    ("host", "is_loopback"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("me.example", False)],
 )
 def test_an_address_is_loopback_only_when_it_surely_is(tmp_path: Path, host: str, is_loopback: bool) -> None:
     assert loaded(tmp_path, HOST=host).is_loopback is is_loopback

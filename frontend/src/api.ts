@@ -137,12 +137,13 @@ export async function createWorkspace(name: string): Promise<Workspace> {
   return (await request<{ workspace: Workspace }>("POST", "/workspace", { body: name ? { name } : {} })).workspace;
 }
 
-/** Gives a new workspace the agents that are of use at once: the one for its documents, and the assistant where that can answer. */
+/** Agents that a new workspace begins with, where they can answer; the first of them answers by default. */
+const FIRST_AGENTS = ["assistant", "documents"];
+
+/** Gives a new workspace the agents that are of use at once. */
 export async function furnish(workspaceId: string): Promise<void> {
-  const agents = await listAgents();
-  const isUseful = (agent: Agent) => agent.ready && ["documents", "assistant"].includes(agent.agent_id);
-  const useful = agents.filter(isUseful).sort((a, b) => b.agent_id.localeCompare(a.agent_id));
-  for (const agent of useful) await addAgent(workspaceId, agent.agent_id);
+  const ready = new Set((await listAgents()).filter((agent) => agent.ready).map((agent) => agent.agent_id));
+  for (const agent_id of FIRST_AGENTS.filter((each) => ready.has(each))) await addAgent(workspaceId, agent_id);
 }
 
 export const renameWorkspace = (workspaceId: string, name: string) =>

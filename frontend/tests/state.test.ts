@@ -175,7 +175,7 @@ describe("a message of mine", () => {
 });
 
 describe("the history", () => {
-  const page = { messages: [stored("m3", 3), stored("m2", 2)], next: 20, last_seq: 40, replay_from: 38 };
+  const page = { messages: [stored("m3", 39), stored("m2", 22)], next: 20, last_seq: 40, replay_from: 38 };
 
   test("comes newest first, and is shown oldest first", () => {
     const state = happen(EMPTY, { type: "history", history: page });
@@ -187,8 +187,8 @@ describe("the history", () => {
     const state = happen(EMPTY, { type: "history", history: page });
     const replayed = after(
       [
-        { type: "message", chat_id: CHAT, seq: 39, ...stored("m3", 3) },
-        { type: "message", chat_id: CHAT, seq: 40, ...stored("m4", 4) },
+        { type: "message", chat_id: CHAT, ...stored("m3", 39) },
+        { type: "message", chat_id: CHAT, ...stored("m4", 40) },
       ],
       state,
     );
@@ -204,19 +204,19 @@ describe("the history", () => {
 
   test("does not get a message of a page that is not loaded yet", () => {
     const state = happen(EMPTY, { type: "history", history: page });
-    expect(after([{ type: "message", chat_id: CHAT, seq: 39, ...stored("m1", 1) }], state).messages).toHaveLength(2);
+    expect(after([{ type: "message", chat_id: CHAT, ...stored("m1", 19) }], { ...state, seq: 18 }).messages).toHaveLength(2);
   });
 
   test("puts an older page before what is there, each message once", () => {
     const state = happen(EMPTY, { type: "history", history: page });
-    const more = happen(state, { type: "older", history: { messages: [stored("m2", 2), stored("m1", 1)], next: null } });
+    const more = happen(state, { type: "older", history: { messages: [stored("m2", 22), stored("m1", 1)], next: null, last_seq: 40, replay_from: 40 } });
     expect(more.messages.map((message) => message.message_id)).toEqual(["m1", "m2", "m3"]);
     expect(more.older).toBeNull();
   });
 
   test("loaded anew keeps what is not sent yet, and drops what it holds", () => {
     const waiting = ["k1", "k2"].reduce((state, client_message_id) => happen(state, { type: "send", outgoing: { ...outgoing("x"), client_message_id } }), EMPTY);
-    const history = { messages: [stored("m1", 1, { client_message_id: "k1" })], next: null, last_seq: 5 };
+    const history = { messages: [stored("m1", 1, { client_message_id: "k1" })], next: null, last_seq: 5, replay_from: 5 };
     const state = happen(waiting, { type: "history", history });
     expect(state.outbox.map((each) => each.client_message_id)).toEqual(["k2"]);
     expect(state.seq).toBe(5);

@@ -21,7 +21,7 @@ test("each answer follows its question, also when another question came in betwe
 test("an answer keeps its place and its key from the first token to the stored message", () => {
   let state = receive(loaded([message("q1", "user", "r1", 1)]), event({ type: "token", seq: 1, run_id: "r1", message_id: "a1", delta: "x" }));
   const before = kinds(state);
-  state = receive(state, event({ type: "message", seq: 2, ...message("a1", "assistant", "r1", 2) }));
+  state = receive(state, event({ type: "message", ...message("a1", "assistant", "r1", 2) }));
   expect(kinds(state)).toEqual(before);
 });
 
@@ -29,7 +29,7 @@ test("my message keeps its key from the outbox to the stored message", () => {
   const mine = outgoing("hi");
   const waiting = happen(EMPTY, { type: "send", outgoing: mine });
   expect(kinds(waiting)).toEqual([`outgoing:${mine.client_message_id}`]);
-  const stored = receive(waiting, event({ type: "message", seq: 1, ...message("q1", "user", null, 1), client_message_id: mine.client_message_id }));
+  const stored = receive(waiting, event({ type: "message", ...message("q1", "user", null, 1), client_message_id: mine.client_message_id }));
   expect(kinds(stored)).toEqual([`question:${mine.client_message_id}`]);
 });
 
@@ -48,7 +48,7 @@ test("an answer is announced once, when it is complete, and no token before", ()
   const asked = loaded([message("q1", "user", "r1", 1)]);
   const growing = receive(asked, event({ type: "token", seq: 1, run_id: "r1", message_id: "a1", delta: "x" }));
   expect(announcement(asked, growing, name)).toBeNull();
-  const done = receive(growing, event({ type: "message", seq: 2, ...message("a1", "assistant", "r1", 2) }));
+  const done = receive(growing, event({ type: "message", ...message("a1", "assistant", "r1", 2) }));
   expect(announcement(growing, done, name)).toBe("Echo answered: a1");
   const over = receive(done, event({ type: "run", seq: 3, run_id: "r1", status: "success" }));
   expect(announcement(done, over, name)).toBeNull();

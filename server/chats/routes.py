@@ -17,10 +17,12 @@ from server.kit.http import answer, query
 from server.kit.signing import Signed
 from server.settings import Settings
 from server.workspaces.access import access
+from server.workspaces.actions import before_delete
 
 __all__ = ["door"]
 
 door = Blueprint("chats", __name__)
+door.record_once(lambda state: before_delete(state.app, actions.forget_chats_of))
 
 CHATS_LIMIT = 1000
 Fields = dict[str, Any]

@@ -18,7 +18,8 @@ from server.engine import parts
 from server.engine.graphs import AgentBroken, open_graph
 from server.engine.job import Emit, Job, Outcome
 from server.engine.memory import RunStore
-from server.engine.state import LeaseLost, RunSaver, StateRoom
+from server.engine.state import RunSaver, StateRoom
+from server.engine.statewriter import LeaseLost
 
 __all__ = ["Reason", "execute"]
 
@@ -66,7 +67,8 @@ async def execute(job: Job, emit: Emit, room: StateRoom, store: RunStore, reason
 async def _carry_out(job: Job, emit: Emit, room: StateRoom, store: RunStore) -> Outcome:
     config = _config(job)
     graph = await open_graph(job.agent, config)
-    graph = graph.copy({"checkpointer": RunSaver(room, job.run_id, job.attempt), "store": store})
+    saver = RunSaver(room, job.run_id, job.attempt, is_fresh=job.is_fresh)
+    graph = graph.copy({"checkpointer": saver, "store": store})
     values: Any = None
     said_chars = 0
     interrupts: list[dict[str, Any]] = []

@@ -31,6 +31,7 @@ class Job:
     thread_id: names the state that the agent goes on with and leaves; the checkpoints are kept under it.
     resume: interrupt id to the human's answer, when the run was asked something; else None and `input` counts.
     is_retry: an earlier attempt may have left checkpoints; go on from the last of this run.
+    is_fresh: the thread is the run's own and this its first attempt, so that there is no state yet.
     """
 
     run_id: uuid.UUID
@@ -43,6 +44,7 @@ class Job:
     timeout_s: float
     max_output_bytes: int
     is_retry: bool
+    is_fresh: bool
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from server.engine.execute import Reason, execute
 from server.engine.job import Emit, Job, Outcome, Search
 from server.engine.loops import Errand, Loops
 from server.engine.memory import RunStore
-from server.engine.state import LeaseLost, StateRoom
+from server.engine.state import StateRoom
+from server.engine.statewriter import LeaseLost
 
 __all__ = ["Engine", "Task"]
 
@@ -38,7 +39,7 @@ class Task:
 class Engine:
     """Loops, state and memory of a worker process.
 
-    fence_sql: asked in every checkpoint's transaction with (run id, attempt); no row means that the lease is lost.
+    fence_sql: asked in every checkpoint's transaction which attempts hold their lease (see StateWriter).
     """
 
     def __init__(self, database_url: str, fence_sql: str, *, search: Search, block_s: float, max_runs: int) -> None:

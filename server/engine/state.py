@@ -1,8 +1,7 @@
-"""The agents' state: checkpoints in PostgreSQL, written under the fence of the run that writes them.
+"""The agents' state: checkpoints in PostgreSQL, written in groups, each under the fence of the run that writes it.
 
-All checkpoint traffic of a process goes over one loop with one small pool of connections, whichever loop an agent runs on.
-LangGraph's own tables and statements are used as they are; what is ours is that every write first asks, in its transaction, whether
-the run's attempt still holds its lease.
+LangGraph's own tables and statements are used as they are. What is ours: the writes of all runs of a process are collected and go in
+one transaction after the other, and each transaction first asks which of its runs still hold their lease.
 """
 
 from __future__ import annotations
@@ -10,36 +9,36 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from psycopg import AsyncCursor
+from psycopg import AsyncCursor, OperationalError
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-__all__ = ["LeaseLost", "RunSaver", "StateRoom"]
+from server.engine.statewriter import Statement, StateWriter
+
+__all__ = ["RunSaver", "StateRoom"]
 
 Returned = TypeVar("Returned")
 
 # Two processes must not set the tables up at once.
 SETUP_LOCK = 0x7061726C
-
-
-class LeaseLost(Exception):
-    """Another attempt of the run has begun; what this one would store no longer counts."""
+READ_TRIES = 20
+READ_PAUSE_S = 0.25
 
 
 class StateRoom:
-    """The loop and the connections over which the checkpoints of this process travel."""
+    """The loop and the connections over which the checkpoints of this process are read, and the thread that writes them."""
 
-    def __init__(self, database_url: str, fence_sql: str, *, max_connections: int = 8) -> None:
-        self.fence_sql = fence_sql
+    def __init__(self, database_url: str, fence_sql: str, *, max_connections: int = 4) -> None:
         self._url = database_url.replace("postgresql+psycopg://", "postgresql://")
         self._max_connections = max_connections
+        self.writer = StateWriter(self._url, fence_sql)
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="state", daemon=True)
         self.pool: AsyncConnectionPool[Any]
@@ -49,6 +48,7 @@ class StateRoom:
         """Connect, and make LangGraph's tables where they are missing."""
         self._thread.start()
         self.wait_for(self._open())
+        self.writer.start()
 
     async def _open(self) -> None:
         self.pool = AsyncConnectionPool(
@@ -57,8 +57,7 @@ class StateRoom:
             max_size=self._max_connections,
             timeout=30,
             open=False,
-            check=AsyncConnectionPool.check_connection,
-            kwargs={"autocommit": True, "prepare_threshold": 5, "row_factory": dict_row, "application_name": "parley-state"},
+            kwargs={"autocommit": True, "prepare_threshold": 2, "row_factory": dict_row, "application_name": "parley-state"},
         )
         await self.pool.open(wait=True)
         self.saver = AsyncPostgresSaver(self.pool)
@@ -70,7 +69,8 @@ class StateRoom:
                 await connection.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))
 
     def close(self) -> None:
-        """Close the connections and end the loop."""
+        """Write what was taken, close the connections and end the loop."""
+        self.writer.stop()
         self.wait_for(self.pool.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(timeout=5)
@@ -84,19 +84,44 @@ class StateRoom:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
 
-class RunSaver(AsyncPostgresSaver):
-    """The checkpointer of one attempt of a run. Raises LeaseLost from a write when the attempt is stale.
+class Recorder:
+    """Stands in for a cursor where the base class writes: takes the statements down instead of sending them."""
 
-    Source: LangGraph's BaseCheckpointSaver; tables and reading of langgraph-checkpoint-postgres.
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+
+    async def execute(self, sql: str, row: Sequence[Any]) -> None:
+        """Take one row down."""
+        self.statements.append(Statement(sql, [row]))
+
+    async def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Take several rows down."""
+        if rows:
+            self.statements.append(Statement(sql, rows))
+
+
+class RunSaver(AsyncPostgresSaver):
+    """The checkpointer of one attempt of a run. A write raises LeaseLost when the attempt is stale.
+
+    is_fresh: the thread is known to have no state yet, so that nobody need ask.
+    Source: LangGraph's BaseCheckpointSaver; tables and statements of langgraph-checkpoint-postgres.
     """
 
-    def __init__(self, room: StateRoom, run_id: uuid.UUID, attempt: int) -> None:
+    def __init__(self, room: StateRoom, run_id: uuid.UUID, attempt: int, *, is_fresh: bool) -> None:
         self.__dict__.update(room.saver.__dict__)
         self._room = room
         self._fence = (run_id, attempt)
+        self._is_fresh = is_fresh
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that a config names."""
+        """The checkpoint that a config names. Waits while the database is away for a moment."""
+        if self._is_fresh:
+            return None
+        for _ in range(READ_TRIES):
+            try:
+                return await self._room.do(super().aget_tuple(config))
+            except OperationalError:
+                await asyncio.sleep(READ_PAUSE_S)
         return await self._room.do(super().aget_tuple(config))
 
     async def alist(self, config: RunnableConfig | None, **options: Any) -> AsyncIterator[CheckpointTuple]:
@@ -109,32 +134,20 @@ class RunSaver(AsyncPostgresSaver):
         for each in await self._room.do(collect()):
             yield each
 
-    async def aput(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
-    ) -> RunnableConfig:
-        """Store a checkpoint, with the values that changed, in one fenced transaction."""
-        return await self._room.do(super().aput(config, checkpoint, metadata, new_versions))
-
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """Store what a task of the step in progress has written, in one fenced transaction."""
-        await self._room.do(super().aput_writes(config, writes, task_id, task_path))
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What channels that keep their changes have taken in."""
+        return await self._room.do(super().aget_delta_channel_history(config=config, channels=channels))
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
-        """Every write of the base class asks for a pipelined cursor: it gets one inside a transaction that holds the fence."""
+        """The base class asks for a pipelined cursor to write, for a plain one to read."""
         if not pipeline:
-            async with super()._cursor() as cursor:
+            async with self._room.pool.connection() as connection, connection.cursor(binary=True, row_factory=dict_row) as cursor:
                 yield cursor
             return
-        async with self._room.pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-            await cursor.execute(self._room.fence_sql, self._fence)
-            if await cursor.fetchone() is None:
-                raise LeaseLost
-            yield cursor
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Forget the checkpoints of a thread."""
-        await self._room.do(super().adelete_thread(thread_id))
-
+        recorder = Recorder()
+        yield recorder  # type: ignore[misc]
+        self._is_fresh = False
+        await asyncio.wrap_future(self._room.writer.put(self._fence, recorder.statements))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-__all__ = ["folder", "libpq_url", "newest", "revision_of", "upgrade"]
+__all__ = ["folder", "libpq_url", "newest", "revision_of", "upgrade", "write"]
 
 # Several processes may want to migrate at a start; this lock of the database lets one.
 LOCK = 0x7061726C6579
@@ -49,7 +49,27 @@ def upgrade(database_url: str) -> None:
     """Bring the database to the newest revision. Needs an app context. A process that comes second waits, then finds it done."""
     from flask_migrate import upgrade as run_migrations
 
+    _install()
     with psycopg.connect(libpq_url(database_url), connect_timeout=5, autocommit=True) as link:
         link.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         if newest() is None or revision_of(database_url) != newest():
             run_migrations(str(folder()))
+
+
+def write(message: str) -> None:
+    """Write a migration for what the models have and the database lacks. Needs an app context and a database at the newest revision."""
+    from flask_migrate import migrate
+
+    _install()
+    migrate(str(folder()), message=message)
+
+
+def _install() -> None:
+    """Give the app of this context Flask-Migrate. Only here: Alembic takes 10 MB of every process that imports it."""
+    from flask import current_app
+    from flask_migrate import Migrate
+
+    from server.kit.db import db
+
+    if "migrate" not in current_app.extensions:
+        Migrate(current_app, db, directory=str(folder()))

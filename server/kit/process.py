@@ -69,7 +69,7 @@ def spawn(settings: Settings, words: Sequence[str], *, name: str, keep: Sequence
             env=environment(settings),
             pass_fds=[say, *keep],
             start_new_session=True,
-            preexec_fn=system.die_with_parent(signal.SIGTERM),
+            preexec_fn=system.die_with_parent(signal.SIGTERM),  # noqa: PLW1509  (a supervisor has one thread)
         )
     finally:
         os.close(say)

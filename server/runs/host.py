@@ -162,6 +162,7 @@ class Host:
             timeout_s=lease.timeout_s,
             max_output_bytes=self.settings.max_output_bytes,
             is_retry=lease.attempt > 1,
+            is_fresh=lease.thread_id is None and lease.attempt == 1,
         )
         held.task = self.engine.submit(job, Voice(self, lease), lambda outcome: self._ended(held, outcome))
         if held.stop_code is not None:

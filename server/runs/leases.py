@@ -20,8 +20,12 @@ from server.runs.models import Run, Worker
 
 __all__ = ["FENCE_SQL", "Lease", "beat", "claim", "lost_worker", "register", "release", "retire"]
 
-# What a checkpoint's transaction asks first: one row while the lease holds, and the row cannot change until that transaction ends.
-FENCE_SQL = "SELECT 1 FROM runs WHERE id = %s AND attempt = %s AND status = 'running' FOR SHARE"
+# What a transaction with checkpoints asks first: which (run, attempt) pairs hold their lease. Their rows cannot change until it ends,
+# and are locked in the order of their ids, as the writer of events does.
+FENCE_SQL = (
+    "SELECT runs.id, runs.attempt FROM runs JOIN unnest(%s::uuid[], %s::int[]) AS asked(id, attempt) "
+    "ON runs.id = asked.id AND runs.attempt = asked.attempt WHERE runs.status = 'running' ORDER BY runs.id FOR SHARE OF runs"
+)
 
 
 @dataclass(frozen=True)

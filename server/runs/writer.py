@@ -184,9 +184,11 @@ def _number_runs(connection: Connection, emitted: Sequence[tuple[Lease, Event]])
         counts[lease.run_id, lease.attempt] = counts.get((lease.run_id, lease.attempt), 0) + 1
     rows = connection.execute(
         sa.text(
-            "UPDATE runs SET last_event = runs.last_event + wanted.n "
-            "FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:counts AS int[])) AS wanted(id, attempt, n) "
-            "WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt AND runs.status = 'running' "
+            "WITH held AS (SELECT runs.id, wanted.n FROM runs "
+            "JOIN unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:counts AS int[])) AS wanted(id, attempt, n) "
+            "ON runs.id = wanted.id AND runs.attempt = wanted.attempt "
+            "WHERE runs.status = 'running' ORDER BY runs.id FOR NO KEY UPDATE OF runs) "
+            "UPDATE runs SET last_event = runs.last_event + held.n FROM held WHERE runs.id = held.id "
             "RETURNING runs.id, runs.attempt, runs.last_event"
         ),
         {

@@ -34,7 +34,10 @@ def notices(app: Flask) -> Iterator[Any]:
         yield ear
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/agent"), ("GET", "/agent/echo"), ("GET", "/agent/reload"), ("POST", "/agent/reload")])
+ROUTES = [("GET", "/agent"), ("GET", "/agent/echo"), ("GET", "/agent/reload"), ("POST", "/agent/reload")]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_nobody_without_a_token_sees_the_agents(app, method, path):
     assert ask(app, method, path).status_code == 401
 

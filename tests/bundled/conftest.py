@@ -91,7 +91,7 @@ def talk_to(runner: asyncio.Runner, open_agent: Callable[[str], Any]) -> Callabl
     """Begins a conversation with a shipped agent, in a workspace `w1` that holds one document."""
 
     def search(workspace_id: str, query: str, limit: int) -> list[dict[str, Any]]:
-        return [PASSAGE] if workspace_id == "w1" else []
+        return [{**PASSAGE, "coverage": 0.0 if query == "nonsense" else 0.8}] if workspace_id == "w1" else []
 
     return lambda agent_id: Conversation(runner, open_agent(agent_id), RunStore(search, "w1"))
 

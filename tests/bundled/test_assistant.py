@@ -65,6 +65,11 @@ def test_a_search_gives_passages_with_the_document_they_are_from(assistant):
     assert results(assistant) == ["From support.md › Hours, page 2:\nSupport answers on weekdays."]
 
 
+def test_a_search_that_no_passage_fits_says_so_to_the_model(assistant):
+    assistant.say("search nonsense")
+    assert results(assistant) == ["No document of this workspace says anything about this."]
+
+
 def test_a_search_in_another_workspace_finds_nothing(assistant):
     assistant.context = {"workspace_id": "w2"}
     assistant.say("search opening hours")

@@ -191,9 +191,10 @@ def test_a_redis_that_does_not_answer_is_replaced_and_that_is_said(bare: Setting
 
 def test_a_redis_that_answers_is_used(bare: Settings) -> None:
     with attach(load({}, data_dir=bare.data_dir.parent / "theirs")) as theirs:
-        with attach(dataclasses.replace(bare, redis_url=theirs.settings.redis_url)) as attachment:
-            assert attachment.settings.redis_url == theirs.settings.redis_url
-            assert not attachment.settings.redis_fallback
+        attachment = attach(dataclasses.replace(bare, redis_url=theirs.settings.redis_url))
+        assert attachment.settings.redis_url == theirs.settings.redis_url
+        assert not attachment.settings.redis_fallback
+        attachment.release()
 
 
 def test_a_redis_that_refuses_the_password_is_an_error_and_not_replaced(bare: Settings) -> None:

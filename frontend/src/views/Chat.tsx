@@ -210,11 +210,13 @@ function useScroll(sent: number) {
     setAtEnd(follows);
   };
   const toEnd = () => {
-    box.current!.scrollTop = box.current!.scrollHeight;
+    if (!box.current) return;
+    box.current.scrollTop = box.current.scrollHeight;
     follow(true);
   };
   const onScroll = () => {
-    const { scrollHeight, scrollTop, clientHeight } = box.current!;
+    if (!box.current) return;
+    const { scrollHeight, scrollTop, clientHeight } = box.current;
     follow(scrollHeight - scrollTop - clientHeight < NEAR_END_PX);
   };
   useEffect(() => {

@@ -25,7 +25,8 @@ async def search_documents(query: str, runtime: ToolRuntime[dict[str, Any], dict
     found = await runtime.store.asearch(("workspace", str(workspace_id), "documents"), query=query, limit=PASSAGES)
     if not found:
         return "This workspace holds no documents."
-    return "\n\n".join(_passage(item.value) for item in found)
+    fitting = [item.value for item in found if item.value["coverage"]]
+    return "\n\n".join(map(_passage, fitting)) or "No document of this workspace says anything about this."
 
 
 def _passage(value: dict[str, Any]) -> str:

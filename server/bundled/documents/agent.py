@@ -26,7 +26,7 @@ from langgraph.runtime import Runtime
 
 Value = dict[str, Any]
 
-ENOUGH = 0.5  # share of the question that a passage must cover to count as an answer
+ENOUGH = 0.55  # share of the question that a passage must cover to count as an answer
 STRONG_LINE = 0.35  # a line that says less on the question is not what answers it: then the passage's beginning does
 NEAR_BEST = 0.7  # lines with so much of the best line's score are quoted with it
 SECOND = 0.9  # a second passage is quoted if it scores so much of the first
@@ -112,7 +112,7 @@ async def _reply(asked: Sequence[str], runtime: Runtime[dict[str, Any]], workspa
     if _LISTING.match(question):
         return _listed([item.value for item in await runtime.store.asearch(place, query=EVERYTHING, limit=MAX_LISTED)]), []
     found = await runtime.store.asearch(place, query=with_topic(asked), limit=PASSAGES)
-    answering = [(item.score or 0.0, item.value) for item in found if item.value["coverage"] >= ENOUGH]
+    answering = [(item.score or 0.0, item.value) for item in found if item.value.get("coverage", 1.0) >= ENOUGH]
     if answering:
         return compose(answering)
     return (NOT_FOUND if found else NO_DOCUMENTS), []
@@ -140,7 +140,7 @@ def compose(found: Sequence[tuple[float, Value]]) -> tuple[str, list[Value]]:
     best_score, best = found[0]
     cited, quotes = [best], [_quote(best)]
     for score, value in found[1:3]:
-        if len(cited) == 1 and score >= SECOND * best_score and value["coverage"] >= best["coverage"] and _strongest(value) >= STRONG_LINE:
+        if len(cited) == 1 and score >= SECOND * best_score and value.get("coverage", 1.0) >= best.get("coverage", 1.0) and _strongest(value) >= STRONG_LINE:
             cited.append(value)
             quotes.append(_quote(value))
     marked = [_marked(quote, number) for number, quote in enumerate(quotes, 1)]

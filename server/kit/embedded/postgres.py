@@ -145,7 +145,7 @@ def spawn(data_dir: Path, *, major: int = MAJOR) -> subprocess.Popen[bytes]:
             env=ENVIRONMENT,
             cwd="/",
             start_new_session=True,
-            preexec_fn=system.die_with_parent(STOP_SIGNAL),
+            preexec_fn=system.die_with_parent(STOP_SIGNAL),  # noqa: PLW1509  (a keeper has one thread)
             **as_account,
         )
     finally:

@@ -133,7 +133,7 @@ def spawn(data_dir: Path) -> subprocess.Popen[bytes]:
             env={"PATH": os.defpath, "TZ": "UTC"},
             cwd="/",
             start_new_session=True,
-            preexec_fn=system.die_with_parent(STOP_SIGNAL),
+            preexec_fn=system.die_with_parent(STOP_SIGNAL),  # noqa: PLW1509  (a keeper has one thread)
             **as_account,
         )
     finally:

@@ -14,9 +14,10 @@ from server.workspaces.documents.words import content_terms, ngrams, terms
 __all__ = ["Evidence", "Unit", "evidence"]
 
 WINDOW = 3  # sentences that are read together
+ALONE_SHARE = 0.7
 HEADING_WORTH = 0.85  # a word of the question that only the heading holds
 NAME_WORTH = 0.6
-SYNONYM_CREDIT = 0.7
+SYNONYM_CREDIT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,21 @@ def evidence(asked: Asked, *, name: str, heading: str, text: str) -> Evidence:
 
 
 def _best_window(asked: Asked, around: list[float], earned: list[list[float]]) -> tuple[float, int]:
-    """The greatest share of the question that neighbouring units cover under their heading, and where they begin."""
+    """How much of the question the best lines cover under their heading, and where they begin.
+
+    The mean of the best line and the best neighbours: an answer stands close together.
+    """
+    alone = max((_share(asked, _together([around, own])) for own in earned), default=0.0)
     best = (0.0, 0)
     for start in range(len(earned)):
-        together = [max(column) for column in zip(around, *earned[start : start + WINDOW], strict=True)]
-        share = _share(asked, together)
+        share = _share(asked, _together([around, *earned[start : start + WINDOW]]))
         if share > best[0] + 1e-9:
             best = (share, start)
-    return best
+    return ALONE_SHARE * alone + (1 - ALONE_SHARE) * best[0], best[1]
+
+
+def _together(rows: list[list[float]]) -> list[float]:
+    return [max(column) for column in zip(*rows, strict=True)]
 
 
 def _credits(asked: Asked, found: frozenset[str], worth: float) -> list[float]:

@@ -12,8 +12,8 @@ from server.workspaces.documents.retrieval import Asked
 __all__ = ["Found", "Hit", "as_value", "rank"]
 
 BM25_SHARE = 0.5  # of the score; the best passage's BM25 counts as 1
-COVERAGE_SHARE = 0.35
-LIKENESS_SHARE = 0.15
+COVERAGE_SHARE = 0.4
+LIKENESS_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from server.workspaces.documents.words import content_terms, is_common, is_name,
 __all__ = ["Asked", "Index", "Meaning", "asked_of"]
 
 K1 = 1.2
-B = 0.6
+B = 0.4
 HEADING_COUNTS = 3  # a word in the heading is worth so many in the text
 NAME_COUNTS = 1
 MAX_COUNT = 63  # six bits of a posting
@@ -31,9 +31,10 @@ ALIKE = 0.72  # cosine of two words' n-grams above which they count as forms of 
 ALIKE_CHARS = 5
 JOINED_WEIGHT = 0.9
 MAX_ALIKE = 6
-COMMON_WEIGHT = 0.5
+COMMON_WEIGHT = 0.35
 UNKNOWN_COMMON_WEIGHT = 0.12
 PART_WEIGHT = 0.4
+NAME_WEIGHT = 1.4
 MAX_QUESTION_TERMS = 40
 
 
@@ -175,8 +176,14 @@ class Index:
 def asked_of(index: Index, question: str) -> Asked:
     """The question's words with their weight and their other forms, as far as the index knows them."""
     joined = _joined_pairs(index, question)
+    names = _names(question)
     wanted = list(_terms_asked(index, question).items())[:MAX_QUESTION_TERMS]
-    return Asked(question, tuple(_meaning(index, term, parts, joined.get(term)) for term, parts in wanted))
+    return Asked(question, tuple(_meaning(index, term, parts, joined.get(term), term in names) for term, parts in wanted))
+
+
+def _names(question: str) -> frozenset[str]:
+    """The terms that are written with a capital, but for the first word: an answer has to be about these."""
+    return frozenset(term for word in raw_words(question)[1:] if word[:1].isupper() for term in terms(word))
 
 
 def _terms_asked(index: Index, question: str) -> dict[str, tuple[str, ...]]:
@@ -206,7 +213,7 @@ def _joined_pairs(index: Index, question: str) -> dict[str, str]:
     return joined
 
 
-def _meaning(index: Index, term: str, parts: tuple[str, ...], joined: str | None) -> Meaning:
+def _meaning(index: Index, term: str, parts: tuple[str, ...], joined: str | None, is_a_name: bool) -> Meaning:
     forms = dict.fromkeys(synonyms(term), SYNONYM_WEIGHT)
     forms.update({other: ALIKE_WEIGHT * cosine for other, cosine in index.alike(term).items()})
     forms.update(dict.fromkeys(parts, PART_WEIGHT))
@@ -214,4 +221,6 @@ def _meaning(index: Index, term: str, parts: tuple[str, ...], joined: str | None
         forms[joined] = JOINED_WEIGHT
     forms[term] = 1.0
     share = (COMMON_WEIGHT if index.knows(term) else UNKNOWN_COMMON_WEIGHT) if is_common(term) else 1.0
+    if is_a_name:
+        share = NAME_WEIGHT
     return Meaning(term, index.rarity(term) * share, forms, index.knows(term))

@@ -327,5 +327,131 @@ load traffic
 overload flood
 flood spam many
 throttle limit ratelimit
+platform os system
+old oldest earliest minimum lowest
+new newest latest
+sort order alphabetical arrange
+newline line break
+pool reuse share
+batch bulk several group together pipeline
+channel pubsub subscribe listen topic
+subscribe listen follow watch
+licence license
+maintainer author written
+report issue bug
+dependency requirement need package
+pretty indent format readable
+timezone offset utc
+shell terminal console prompt
+cancel undo revert
+rollback revert undo
+proxy balancer nginx
+balancer balance distribute spread
+certificate tls https ssl
+port listen
+loopback localhost local
+local localhost own
+remote outside external internet
+internet network online
+offline internet network
+cpu core processor
+core cpu
+thread parallel
+disk space storage
+full capacity space
+health alive ready status
+status state
+ready finished available
+counter count number metric
+trace debug log
+debug inspect diagnose troubleshoot doctor
+diagnose doctor check troubleshoot
+troubleshoot problem diagnose
+revoke end invalidate cancel
+invalidate revoke expire
+logout revoke end leave
+leave quit exit logout
+kick remove expel
+signature sign verify
+sign signature signed
+nonce once single
+replay repeat twice again
+hash digest argon
+reset change forget
+forgot forgotten lose lost reset
+rate limit throttle frequency
+quota limit
+restart reboot start again
+shutdown stop drain end
+drain shutdown stop finish
+upgrade migrate update version
+migration migrate upgrade schema
+downgrade rollback older
+table column row
+transaction commit
+approve allow confirm yes
+deny reject refuse no
+dangerous risky unsafe harmful
+unsafe insecure dangerous weak
+sandbox isolate
+isolate separate
+plugin tool
+tool function
+prompt instruction
+provider vendor openai anthropic
+streaming stream token live
+typing type
+attachment file upload document
+upload add attach import
+import upload add load
+export download dump
+download fetch install
+word term
+paragraph passage section
+passage paragraph section chunk piece
+index search
+scan ocr picture
+page website
+reload refresh
+button click press
+click press
+press key
+ctrl control
+colour color theme
+menu list
+default preset
+placeholder template example
+tutorial example guide introduction
+introduction overview start
+beginner start first
+variable setting environment
+env environment variable
+override replace
+flag option switch
+argument parameter
+field attribute property
+id identifier
+uuid id identifier
+json body
+websocket socket connection
+socket connection
+poll polling
+longpolling polling
+callback webhook
+webhook callback notify
+retry retries attempt
+idempotent twice repeated
+idempotency twice repeat
+concurrency parallel simultaneous
+race simultaneous concurrent
+lock exclusive
+deadlock block stuck
+stuck hang block freeze
+hang freeze stuck block
+frozen stuck hang block
+leak grow
+bottleneck slow
+latency millisecond delay
+footprint memory
 """.strip().splitlines()
 )
