@@ -6,12 +6,12 @@ import os
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
-from flask import Flask  # noqa: E402
+from flask import Flask
 
-import server.chats.tasks  # noqa: E402, F401
-from server.app import create_app  # noqa: E402
-from server.runs.alone import fork_forever  # noqa: E402
-from server.settings import load  # noqa: E402
+import server.chats.tasks  # noqa: F401
+from server.app import create_app
+from server.runs.alone import fork_forever
+from server.settings import load
 
 
 def make_app() -> Flask:

@@ -60,4 +60,3 @@ def create_app(settings: Settings, *, doors: bool = True) -> Flask:
         for name in GATES:
             importlib.import_module(name).install(app, settings)
     return app
-

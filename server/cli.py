@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,11 +147,11 @@ def worker(ctx: click.Context, ready_fd: int | None) -> None:
 def scheduler(ctx: click.Context, ready_fd: int | None) -> None:
     """The scheduler: crons, and the sweep that repairs what a crash left. Several may run."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with _app_in_context(ctx) as app:
+    with _app_in_context(ctx, is_service=True) as app:
         from server.runs.scheduler import run_forever
 
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
         say_ready(ready_fd)
         run_forever(app, stop)
 
@@ -168,7 +169,7 @@ def migrate(ctx: click.Context, ready_fd: int | None) -> None:
             return
         from server.app import create_app
 
-        with create_app(settings, doors=False).app_context():
+        with create_app(replace(settings, log_level="warning"), doors=False).app_context():
             migration.upgrade(settings.database_url)
         click.echo("The database is at the newest revision now.")
 
@@ -189,12 +190,12 @@ def revision(ctx: click.Context, message: str) -> None:
 
 
 @contextlib.contextmanager
-def _app_in_context(ctx: click.Context) -> Iterator[Flask]:
-    """The app without its doors, in its context, over addresses that answer."""
-    with _attached(loaded(ctx)) as settings:
+def _app_in_context(ctx: click.Context, *, is_service: bool = False) -> Iterator[Flask]:
+    """The app without its doors, in its context, over addresses that answer; what is done by hand logs its troubles alone."""
+    with _attached(loaded(ctx), is_service=is_service) as settings:
         from server.app import create_app
 
-        app = create_app(settings, doors=False)
+        app = create_app(settings if is_service else replace(settings, log_level="warning"), doors=False)
         with app.app_context():
             yield app
 

@@ -35,7 +35,7 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def settings(short_folder: Path) -> Iterator[Settings]:
     """Settings with the addresses of a running PostgreSQL and Valkey that belong to this test session alone."""
-    with attach(load({}, data_dir=short_folder / "data", debug=True)) as attachment:
+    with attach(load({}, data_dir=short_folder / "data", debug=True, async_mode="threading")) as attachment:
         yield attachment.settings
 
 

@@ -192,9 +192,5 @@ def without_gaps(seqs: Iterable[int]) -> bool:
 def living_text(line: Line, run_id: str) -> str:
     """What a client shows of a running answer: its tokens, less those that a later attempt superseded."""
     superseded = [(data["supersedes"], data["seq"]) for data in line.of("run", run_id) if "supersedes" in data]
-    kept = [
-        data["delta"]
-        for data in line.of("token", run_id)
-        if not any(start <= data["seq"] < at for start, at in superseded)
-    ]
+    kept = [data["delta"] for data in line.of("token", run_id) if not any(start <= data["seq"] < at for start, at in superseded)]
     return "".join(kept)

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from server.accounts import passwords, throttle
+from server.accounts.farewells import take_leave
 from server.accounts.models import ApiKey, Login, UsedString, User, first_user, login_and_user, user_by_email
 from server.accounts.rules import (
     MAX_API_KEYS,
@@ -167,9 +168,11 @@ def change_password(user: User, old: str, new: str, *, keep: uuid.UUID | None, g
 def delete_user(user: User, password: str, *, guard: Throttle) -> None:
     """Delete an account and everything that is its own. Raises IncorrectPassword."""
     user_id, proven = user.id, _proven(user, password, guard)
-    deleted = sa.delete(User).where(User.id == user_id, User.password_hash == proven)
-    if not db.session.execute(deleted).rowcount:  # type: ignore[attr-defined]
+    unchanged = sa.select(User.id).where(User.id == user_id, User.password_hash == proven).with_for_update()
+    if db.session.scalar(unchanged) is None:
         raise IncorrectPassword
+    take_leave("user", user_id)
+    db.session.execute(sa.delete(User).where(User.id == user_id))
     guard.succeeded(user_id)
     after_commit(lambda: control.tell("accounts.user_deleted", user_id=str(user_id)))
     commit()
@@ -251,7 +254,7 @@ def create_api_key(user: User, name: str) -> tuple[ApiKey, str]:
     """A new API key and its text, which is not kept. Raises TooManyKeys."""
     if db.session.scalar(sa.select(User.id).where(User.id == user.id).with_for_update(key_share=True)) is None:
         raise UserNotFound
-    if db.session.scalar(sa.select(sa.func.count()).where(ApiKey.user_id == user.id)) >= MAX_API_KEYS:
+    if (db.session.scalar(sa.select(sa.func.count()).where(ApiKey.user_id == user.id)) or 0) >= MAX_API_KEYS:
         raise TooManyKeys
     text = new_api_key()
     key = ApiKey(user_id=user.id, name=name, prefix=shown_prefix(text), digest=digest(text))

@@ -1,0 +1,1 @@
+"""Which agents there are: known from their manifests, never from their code."""

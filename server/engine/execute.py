@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from langchain_core.exceptions import ModelConnectionError, ModelError, ModelTimeoutError
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphRecursionError
 from langgraph.pregel import Pregel
@@ -69,29 +71,35 @@ async def _carry_out(job: Job, emit: Emit, room: StateRoom, store: RunStore) -> 
     graph = await open_graph(job.agent, config)
     saver = RunSaver(room, job.run_id, job.attempt, is_fresh=job.is_fresh)
     graph = graph.copy({"checkpointer": saver, "store": store})
-    values: Any = None
-    said_chars = 0
-    interrupts: list[dict[str, Any]] = []
     beginning = await _beginning(job, graph, config, emit)
     streamed = graph.astream(
         beginning,
         config,
         context=_context(graph, job.context),
-        stream_mode=list(parts.MODES),
+        stream_mode=parts.MODES,
         subgraphs=True,
         durability="async",
     )
+    async with aclosing(streamed):  # type: ignore[type-var]
+        return await _listen(job, streamed, emit)
+
+
+async def _listen(job: Job, streamed: AsyncIterator[Any], emit: Emit) -> Outcome:
+    """Pass on what the graph says until it ends, and tell how it did."""
+    values: Any = None
+    narrator = parts.Narrator(job.run_id, job.agent.agent_id)
+    interrupts: list[dict[str, Any]] = []
     async for namespace, mode, part in streamed:
         if mode == "values":
             values = values if namespace else part
         elif mode == "updates":
             interrupts += [] if namespace else parts.interrupts_in(part)
         else:
-            for kind, data in parts.events_of(job.run_id, job.agent.agent_id, mode, part):
-                said_chars += len(data.get("delta", ""))
-                if said_chars > job.max_output_bytes:
-                    return _too_large(job)
+            for kind, data in narrator.tell(mode, part):
                 emit(kind, data)
+        if narrator.said_chars > job.max_output_bytes:
+            return _too_large(job)
+        # The database writes in a thread of its own and rings nobody: looking is all that can be done.
         while emit.is_full:
             await asyncio.sleep(FULL_PAUSE_S)
     if interrupts:
@@ -147,21 +155,31 @@ def _too_large(job: Job) -> Outcome:
 
 
 def _failed(job: Job, error: Exception) -> Outcome:
+    """An outcome in words for a client; what the exception says stays in the log, unless its author wrote it for clients."""
     facts = {"run_id": job.run_id, "agent_id": job.agent.agent_id, "kind": type(error).__name__}
     log.warning("agent.failed", extra={"facts": facts}, exc_info=error)
+    public = getattr(error, "public_message", None)
+    if isinstance(public, str):
+        return Outcome("error", error=_error("agent_refused", public))
     if isinstance(error, AgentBroken):
         return Outcome("error", error=_error("agent_broken", f"The agent cannot be opened: {error}."))
     if isinstance(error, GraphRecursionError):
         return Outcome("error", error=_error("too_many_steps", f"The agent took more than {RECURSION_LIMIT} steps."))
+    if isinstance(error, MemoryError):
+        return Outcome("error", error=_error("out_of_memory", "The agent used more memory than it may."))
+    return _model_failed(error) or Outcome("error", error=_error("agent_failed", f"The agent failed ({type(error).__name__})."))
+
+
+def _model_failed(error: Exception) -> Outcome | None:
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         known = MODEL_ERRORS.get(status, ("model_failed", f"The model answered with status {status}.", status >= 500))
         return Outcome("error", error=_error(known[0], known[1], retryable=known[2]))
-    if type(error).__name__ in ("APIConnectionError", "APITimeoutError", "ConnectError", "ConnectTimeout", "ReadTimeout"):
+    if isinstance(error, (ModelConnectionError, ModelTimeoutError)):
         return Outcome("error", error=_error("model_away", "The model does not answer.", retryable=True))
-    if isinstance(error, MemoryError):
-        return Outcome("error", error=_error("out_of_memory", "The agent used more memory than it may."))
-    return Outcome("error", error=_error("agent_failed", f"The agent failed ({type(error).__name__})."))
+    if isinstance(error, ModelError):
+        return Outcome("error", error=_error("model_failed", "The model failed.", retryable=bool(error.is_retryable)))
+    return None
 
 
 def _error(code: str, message: str, *, retryable: bool = False) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib
 import importlib.util
@@ -21,10 +22,11 @@ from langgraph.pregel import Pregel
 
 from server.engine.job import AgentSource
 
-__all__ = ["AgentBroken", "open_graph"]
+__all__ = ["AgentBroken", "forget", "open_graph"]
 
 _lock = threading.RLock()
 _opened: dict[str, Opened] = {}
+_folders: set[str] = set()
 
 
 class AgentBroken(Exception):
@@ -42,7 +44,10 @@ class Opened:
 
 async def open_graph(source: AgentSource, config: RunnableConfig) -> Pregel[Any, Any, Any, Any]:
     """The compiled graph of an agent; a factory is called with the run's config. Raises AgentBroken."""
-    target = _target(source)
+    opened = _known(source)
+    if opened is None:
+        opened = await asyncio.to_thread(_open, source)
+    target = opened.target
     if callable(target) and not isinstance(target, (Pregel, Runnable, StateGraph)):
         target = target(config) if _takes_argument(target) else target()
         if inspect.isawaitable(target):
@@ -52,14 +57,31 @@ async def open_graph(source: AgentSource, config: RunnableConfig) -> Pregel[Any,
     return _compiled(source, target)
 
 
-def _target(source: AgentSource) -> Any:
+def forget() -> None:
+    """Open every agent's code anew at its next run, with the modules beside it."""
     with _lock:
-        changed_ns = _changed_ns(source)
-        opened = _opened.get(source.agent_id)
-        if opened is None or opened.reference != source.graph or opened.changed_ns != changed_ns:
-            opened = Opened(source.graph, changed_ns, _import(source))
-            _opened[source.agent_id] = opened
-        return opened.target
+        folders = tuple(_folders)
+        _opened.clear()
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None) or ""
+            if file.startswith(folders) and not name.startswith("server"):
+                del sys.modules[name]
+
+
+def _known(source: AgentSource) -> Opened | None:
+    """What was opened before, unless its file has changed since."""
+    opened = _opened.get(source.agent_id)
+    if opened is None or opened.reference != source.graph or opened.changed_ns != _changed_ns(source):
+        return None
+    return opened
+
+
+def _open(source: AgentSource) -> Opened:
+    """Import an agent's code: may take seconds, and so is not done on a loop."""
+    with _lock:
+        opened = _known(source) or Opened(source.graph, _changed_ns(source), _import(source))
+        _opened[source.agent_id] = opened
+        return opened
 
 
 def _changed_ns(source: AgentSource) -> int:
@@ -70,6 +92,7 @@ def _changed_ns(source: AgentSource) -> int:
 def _import(source: AgentSource) -> Any:
     place, _, variable = source.graph.rpartition(":")
     for folder in (*source.dependencies, source.folder):
+        _folders.add(f"{folder}{os.sep}")
         if folder not in sys.path:
             sys.path.append(folder)
     os.environ.update(source.env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,17 +10,19 @@ from typing import Any
 import orjson
 from langchain_core.load.dump import dumpd
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langgraph.types import StreamMode
 
-__all__ = ["MODES", "answer_in", "events_of", "interrupts_in", "kept_message_ids", "message_id"]
+__all__ = ["MODES", "Narrator", "answer_in", "interrupts_in", "kept_message_ids", "message_id"]
 
 # What the engine asks LangGraph for.
-MODES = ("messages", "tasks", "updates", "values")
+MODES: list[StreamMode] = ["messages", "tasks", "updates", "values"]
 
 # A longer piece of text is said in pieces, so that no event is large.
 MAX_DELTA_CHARS = 16_000
 
 # Nodes that LangGraph adds and nobody wants to hear of.
 SILENT_NODES = ("__start__", "__end__", "__interrupt__")
+SILENT_HOOK = re.compile(r"\.(before|after)_(agent|model)$")
 
 
 def message_id(run_id: uuid.UUID, name: str | None) -> str:
@@ -27,17 +30,48 @@ def message_id(run_id: uuid.UUID, name: str | None) -> str:
     return str(uuid.uuid5(run_id, name or ""))
 
 
-def events_of(run_id: uuid.UUID, agent_id: str, mode: str, part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The events that a part of the stream stands for: tokens of the agent's messages, beginnings and ends of steps."""
-    if mode == "messages":
-        message, _ = part
-        text = clean(message.text) if isinstance(message, (AIMessage, AIMessageChunk)) else ""
-        for start in range(0, len(text), MAX_DELTA_CHARS):
-            spoken = {"message_id": message_id(run_id, message.id), "delta": text[start : start + MAX_DELTA_CHARS]}
-            yield "token", {"run_id": str(run_id), "agent_id": agent_id, **spoken}
-    elif mode == "tasks" and part["name"] not in SILENT_NODES:
-        phase = "end" if "result" in part else "start"
-        yield "step", {"run_id": str(run_id), "agent_id": agent_id, "name": part["name"], "phase": phase}
+class Narrator:
+    """Tells a run's stream as events: tokens of the agent's messages, beginnings and ends of its steps.
+
+    said_chars: how much text it has told.
+    """
+
+    def __init__(self, run_id: uuid.UUID, agent_id: str) -> None:
+        self._run_id = run_id
+        self._agent_id = agent_id
+        self._steps: dict[str, str] = {}
+        self.said_chars = 0
+
+    def tell(self, mode: str, part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events that a part of the stream stands for, as (type, data)."""
+        about = {"run_id": str(self._run_id), "agent_id": self._agent_id}
+        if mode == "messages":
+            message, _ = part
+            text = clean(message.text) if isinstance(message, (AIMessage, AIMessageChunk)) else ""
+            self.said_chars += len(text)
+            for start in range(0, len(text), MAX_DELTA_CHARS):
+                spoken = {"message_id": message_id(self._run_id, message.id), "delta": text[start : start + MAX_DELTA_CHARS]}
+                yield "token", {**about, **spoken}
+        elif mode == "tasks" and (name := self._step_name(part)) is not None:
+            yield "step", {**about, "name": name, "phase": "end" if "result" in part else "start"}
+
+    def _step_name(self, part: Any) -> str | None:
+        """A step's name, for a tool's step the tool's; None for a step that LangGraph or a middleware adds."""
+        if "result" in part:
+            return self._steps.pop(part["id"], None)
+        if part["name"] in SILENT_NODES or SILENT_HOOK.search(part["name"]):
+            return None
+        name = self._steps[part["id"]] = _tool_name(part.get("input")) or part["name"]
+        return name
+
+
+def _tool_name(step_input: Any) -> str | None:
+    """The tool that a step of LangGraph's ToolNode calls."""
+    first = step_input[0] if isinstance(step_input, list) and step_input else step_input
+    if isinstance(first, Mapping) and first.get("type") == "tool_call":
+        return str(first.get("name"))
+    call = first.get("tool_call") if isinstance(first, Mapping) else None
+    return str(call["name"]) if isinstance(call, Mapping) and "name" in call else None
 
 
 def interrupts_in(update: Any) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any
 
+from server.engine import graphs
 from server.engine.execute import Reason, execute
+from server.engine.httploops import keep_loops_apart
 from server.engine.job import Emit, Job, Outcome, Search
 from server.engine.loops import Errand, Loops
 from server.engine.memory import RunStore
@@ -49,6 +51,7 @@ class Engine:
 
     def open(self) -> None:
         """Connect; returns when jobs can be taken."""
+        keep_loops_apart()
         self._room.open()
 
     def close(self) -> None:
@@ -60,7 +63,7 @@ class Engine:
         reason = Reason()
         workspace_id = job.context.get("workspace_id")
         store = RunStore(self._search, str(workspace_id) if workspace_id else None)
-        errand = self._loops.submit(job.agent.agent_id, execute(job, emit, self._room, store, reason))
+        errand = self._loops.submit(job.agent.agent_id, job.agent.folder, execute(job, emit, self._room, store, reason))
         errand.future.add_done_callback(lambda done: _tell(done, reason, ended))
         return Task(job, reason, errand)
 
@@ -71,6 +74,14 @@ class Engine:
     def is_blocked(self, task: Task) -> bool:
         """Whether the loop that the task is on does not turn, so that the task cannot hear a stop."""
         return self._loops.is_blocked(task.errand.loop)
+
+    def is_stuck(self, task: Task) -> bool:
+        """Whether another agent's code has blocked the task's loop for long, so that it should begin again elsewhere."""
+        return task.errand.is_stuck()
+
+    def reload(self) -> None:
+        """Forget the agents' code; each is opened anew at its next run."""
+        graphs.forget()
 
 
 def _tell(done: Future[Any], reason: Reason, ended: Ended) -> None:

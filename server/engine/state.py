@@ -134,9 +134,7 @@ class RunSaver(AsyncPostgresSaver):
         for each in await self._room.do(collect()):
             yield each
 
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
+    async def aget_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
         """What channels that keep their changes have taken in."""
         return await self._room.do(super().aget_delta_channel_history(config=config, channels=channels))
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from flask.json.provider import JSONProvider
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 View = Callable[..., Any]
 Render = Callable[[Refusal], dict[str, Any]]
+Rendered = tuple[dict[str, Any], int, dict[str, str]]
 
 
 @dataclass
@@ -174,7 +175,7 @@ class OrjsonProvider(JSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         obj = self._prepare_response_obj(args, kwargs)
-        return self._app.response_class(self.dumps(obj).encode() + b"\n", mimetype="application/json")
+        return Response(self.dumps(obj) + "\n", mimetype="application/json")
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -220,9 +221,9 @@ def _finish(response: Response) -> Response:
     return response
 
 
-def _refused(refusal: Refusal) -> ResponseReturnValue:
+def _refused(refusal: Refusal) -> Rendered:
     rollback()
-    render: Render = _dialect()
+    render: Render = current_app.extensions["dialects"].get(request.blueprint, _plain)
     headers = {"X-Error-Code": refusal.code}
     retry_after_s = getattr(refusal, "retry_after_s", None)
     if retry_after_s is not None:
@@ -230,36 +231,28 @@ def _refused(refusal: Refusal) -> ResponseReturnValue:
     return render(refusal), refusal.status, headers
 
 
-def _dialect() -> Render:
-    from flask import current_app
-
-    return current_app.extensions["dialects"].get(request.blueprint, _plain)
-
-
 def _http_error(error: HTTPException) -> ResponseReturnValue:
     if error.code is None or error.code < 400:
         return error
     refusal = TooLarge() if error.code == 413 else Refusal(error.name)
     refusal.status = error.code
-    answered = _refused(refusal)
-    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
-    return answered[0], error.code, {**answered[2], **headers}  # type: ignore[index]
+    rendered, status, headers = _refused(refusal)
+    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return rendered, status, {**headers, **kept}
 
 
-def _store_is_away(error: Exception) -> ResponseReturnValue:
+def _store_is_away(error: Exception) -> Rendered:
     rollback()
     log.error("http.store_is_away", extra={"facts": {"request_id": g.get("request_id"), "kind": type(error).__name__}}, exc_info=error)
     return _refused(Unavailable())
 
 
-def _bug(error: Exception) -> ResponseReturnValue:
+def _bug(error: Exception) -> Rendered:
     rollback()
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return _store_is_away(error)
     log.error("http.bug", extra={"facts": {"request_id": g.get("request_id")}}, exc_info=error)
     refusal = Refusal("Internal server error", code="internal")
     refusal.status = 500
-    rendered, status, headers = _refused(refusal)  # type: ignore[misc]
-    if isinstance(rendered, dict):
-        rendered["request_id"] = g.get("request_id")
-    return rendered, status, headers
+    rendered, status, headers = _refused(refusal)
+    return {**rendered, "request_id": g.get("request_id")}, status, headers

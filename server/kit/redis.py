@@ -56,9 +56,11 @@ def allow(name: str, *, times: int, window_s: int, message: str | None = None) -
     key = f"parley:limit:{name}:{window}"
     try:
         with client().pipeline(transaction=False) as pipe:
-            count, _ = pipe.incr(key).expire(key, window_s).execute()
+            pipe.incr(key)
+            pipe.expire(key, window_s)
+            count, _ = pipe.execute()
     except redis.RedisError:
-        log.warning("redis.limit_skipped", extra={"facts": {"name": name.split(":")[0]}})
+        log.warning("redis.limit_skipped", extra={"facts": {"name": name.split(":", maxsplit=1)[0]}})
         return
     if count > times:
         raise TooMany(message, retry_after_s=window_s - int(time.time()) % window_s)

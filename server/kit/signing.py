@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import current_app
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from server.kit.errors import Unauthenticated
 
@@ -55,6 +56,12 @@ def read(purpose: str, text: object, *, life_s: int) -> dict[str, Any]:
         raise StringExpired from None
     except BadSignature:
         raise StringInvalid from None
-    if not isinstance(payload, dict):
+    if not isinstance(payload, dict) or not _is_canonical(text):
         raise StringInvalid
     return payload
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether the signature is spelled as it was made: the last letter of base64 has spellings that decode alike."""
+    signature = text.rpartition(".")[2]
+    return base64_encode(base64_decode(signature)).decode() == signature

@@ -55,9 +55,11 @@ def number_streams(connection: Connection, events: Sequence[Event]) -> list[Even
     upcoming = {name: last_seq - counts[name] + 1 for name, last_seq in rows}
     numbered = []
     for event in events:
-        if event.stream is not None:
-            event, upcoming[event.stream] = replace(event, seq=upcoming[event.stream]), upcoming[event.stream] + 1
-        numbered.append(event)
+        if event.stream is None:
+            numbered.append(event)
+            continue
+        numbered.append(replace(event, seq=upcoming[event.stream]))
+        upcoming[event.stream] += 1
     return numbered
 
 
@@ -100,9 +102,7 @@ def read(source: Log, *, after: int, limit: int = PAGE) -> list[Event]:
     """The next events of a log after a number, in order; at most `limit`. Raises LogTrimmed when they are no longer kept."""
     mine = EventRow.run_id == uuid.UUID(source.name) if source.kind == "run" else EventRow.stream == source.name
     number = EventRow.run_seq if source.kind == "run" else EventRow.seq
-    columns = sa.select(
-        EventRow.stream, EventRow.seq, EventRow.run_id, EventRow.run_seq, EventRow.type, EventRow.data, EventRow.created_at
-    )
+    columns = sa.select(EventRow.stream, EventRow.seq, EventRow.run_id, EventRow.run_seq, EventRow.type, EventRow.data, EventRow.created_at)
     with db.engine.connect() as connection:
         rows = connection.execute(columns.where(mine, number > after).order_by(number).limit(limit)).all()
         events = [Event(*row[:5], row[5].encode(), row[6]) for row in rows]

@@ -201,9 +201,7 @@ class Tail:
 tail = Tail()
 
 
-def follow(
-    source: Log, *, after: int = 0, heartbeat_s: float = 15.0, follower: Follower | None = None
-) -> Iterator[list[Event] | Ping]:
+def follow(source: Log, *, after: int = 0, heartbeat_s: float = 15.0, follower: Follower | None = None) -> Iterator[list[Event] | Ping]:
     """Yield the events of a log after a number, in order, each once, in batches as they come; never ends by itself.
 
     after: number of the last event the caller has; 0 is everything still kept.

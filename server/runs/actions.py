@@ -20,7 +20,23 @@ from server.realtime.events import Event
 from server.runs.models import Run
 from server.runs.rules import ENDED, may_move
 
-__all__ = ["EXECUTE", "FORGET", "NothingAsked", "RunNotFound", "answer", "cancel", "cancel_waiting", "forget_stream", "end", "move", "note", "start", "then_done", "wake"]
+__all__ = [
+    "EXECUTE",
+    "FORGET",
+    "NothingAsked",
+    "QueueFull",
+    "RunNotFound",
+    "answer",
+    "cancel",
+    "cancel_waiting",
+    "end",
+    "forget_stream",
+    "move",
+    "note",
+    "start",
+    "then_done",
+    "wake",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +82,7 @@ def start(
     if not redis.is_up():
         raise Unavailable("The queue does not answer; nothing was stored. Try again.")
     waiting = sa.select(Run.id).where(Run.owner_id == owner_id, Run.status.in_(("pending", "running"))).limit(max_queued)
-    if db.session.scalar(sa.select(sa.func.count()).select_from(waiting.subquery())) >= max_queued:
+    if len(db.session.scalars(waiting).all()) >= max_queued:
         raise QueueFull
     run = Run(
         owner_id=owner_id,
@@ -140,7 +156,7 @@ def answer(run_id: uuid.UUID, value: Any, *, interrupt_id: str | None = None) ->
     if interrupt_id is not None and interrupt_id not in asked:
         raise NothingAsked
     answered = asked if interrupt_id is None else [interrupt_id]
-    run.command = {"resume": {each: value for each in answered}}
+    run.command = {"resume": dict.fromkeys(answered, value)}
     move(run, "pending")
     run.woken_at = now()
     note(run, [("run", {"run_id": str(run.id), "status": "pending", "attempt": run.attempt})])

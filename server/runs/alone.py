@@ -30,32 +30,42 @@ __all__ = ["Alone", "fork_forever"]
 log = logging.getLogger(__name__)
 
 MAX_AT_ONCE = 32
+IDLE_S = 60.0
 
 
 class Alone:
-    """The worker's side: hands runs to the forking parent and hears how their processes ended."""
+    """The worker's side: hands runs to the forking parent, so many at a time, and hears how their processes ended."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._lock = threading.Lock()
         self._parent: subprocess.Popen[str] | None = None
-        self._slots = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self._waiting: dict[uuid.UUID, None] = {}
+        self._at_work = 0
 
     def take(self, run_id: uuid.UUID) -> None:
-        """Let a process of its own claim and carry out the run. Blocks while as many as may are at work."""
-        self._slots.acquire()
+        """Let a process of its own claim and carry out the run, as soon as fewer than as many as may are at work. Does not block."""
         with self._lock:
-            parent = self._living_parent()
-            assert parent.stdin is not None
+            self._waiting[run_id] = None
+            self._begin_next()
+
+    def _begin_next(self) -> None:
+        while self._waiting and self._at_work < MAX_AT_ONCE:
+            run_id = next(iter(self._waiting))
+            del self._waiting[run_id]
             try:
+                parent = self._living_parent()
+                assert parent.stdin is not None
                 parent.stdin.write(f"{run_id}\n")
                 parent.stdin.flush()
+                self._at_work += 1
             except OSError:
-                log.warning("alone.parent_lost")
-                self._slots.release()
+                # The sweep wakes the run again.
+                log.warning("alone.parent_lost", extra={"facts": {"run_id": run_id}})
 
     def _living_parent(self) -> subprocess.Popen[str]:
         if self._parent is None or self._parent.poll() is not None:
+            self._at_work = 0
             self._parent = subprocess.Popen(
                 [sys.executable, "-m", "server.alone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
             )
@@ -63,11 +73,14 @@ class Alone:
         return self._parent
 
     def _hear(self, parent: subprocess.Popen[str]) -> None:
-        """Each line says that a process has ended: `<pid> <worker id or -> <exit status>`."""
+        """Each line says that a process has ended: `<worker id, or - if it had none> <exit status>`."""
         assert parent.stdout is not None
         for line in parent.stdout:
-            _, worker_id, status = line.split()
-            self._slots.release()
+            worker_id, status = line.split()
+            with self._lock:
+                if parent is self._parent:
+                    self._at_work -= 1
+                    self._begin_next()
             if worker_id != "-" and status != "0":
                 self._died(uuid.UUID(worker_id))
 
@@ -82,7 +95,10 @@ class Alone:
 
 
 def fork_forever(make_app: Callable[[], Flask]) -> None:
-    """Fork a process for each run id that comes in; say when each has ended. Ends with its standard input, and takes all with it."""
+    """Fork a process for each run id that comes in; say when each has ended.
+
+    Ends when nobody needed it for a while; and with its standard input, taking all its children with it.
+    """
     children: dict[int, int] = {}
     woken_read, woken_write = os.pipe()
     os.set_blocking(woken_write, False)
@@ -95,7 +111,10 @@ def fork_forever(make_app: Callable[[], Flask]) -> None:
     ready.register(sys.stdin.fileno(), selectors.EVENT_READ)
     ready.register(woken_read, selectors.EVENT_READ)
     while True:
-        for key, _ in ready.select():
+        heard = ready.select(timeout=IDLE_S)
+        if not heard and not children:
+            return
+        for key, _ in heard:
             if key.fd == woken_read:
                 os.read(woken_read, 4096)
                 continue
@@ -139,7 +158,8 @@ def _reap(children: dict[int, int]) -> None:
         report = children.pop(pid)
         worker_id = os.read(report, 64).decode() or "-"
         os.close(report)
-        print(pid, worker_id, status, flush=True)
+        sys.stdout.write(f"{worker_id} {status}\n")
+        sys.stdout.flush()
 
 
 def _kill(pids: list[int]) -> None:

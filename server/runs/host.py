@@ -19,11 +19,11 @@ from flask import Flask
 from server.agents import catalogue
 from server.engine.job import AgentSource, Job, Outcome
 from server.engine.room import Engine, Task
-from server.kit.db import db, driver_url
+from server.kit.db import commit, db, driver_url
 from server.kit.queue import celery
 from server.realtime import control
 from server.realtime.models import EventRow
-from server.runs import leases
+from server.runs import actions, leases
 from server.runs.actions import wake
 from server.runs.leases import Lease
 from server.runs.models import Run
@@ -96,7 +96,7 @@ class Host:
         self._idle = threading.Event()
         self._follow_ups = ThreadPoolExecutor(FOLLOW_UPS, thread_name_prefix="then")
         self.worker_id = uuid.UUID(int=0)
-        self.writer = Writer(app, refused=self.lost, freed=wake)
+        self.writer = Writer(app, refused=self.lost, unwanted=self._cancel_waiting, freed=wake)
         self.engine = Engine(
             driver_url(settings.database_url),
             leases.FENCE_SQL,
@@ -123,8 +123,15 @@ class Host:
         """Claim a run and begin it; whether it was to be had. Waits while this process carries as many as it may."""
         while not self._slots.acquire(timeout=SLOT_WAIT_S):
             if self._stopping.is_set():
-                return False
-        lease = None if self._stopping.is_set() else leases.claim(run_id, self.worker_id, alone=self._alone)
+                break
+        if self._stopping.is_set():
+            wake(run_id)
+            return False
+        try:
+            lease = leases.claim(run_id, self.worker_id, alone=self._alone)
+        except BaseException:
+            self._slots.release()
+            raise
         if lease is None:
             self._slots.release()
             self._hand_on_if_alone(run_id)
@@ -220,8 +227,8 @@ class Host:
         kept = set(kept_message_ids)
         with self.app.app_context(), db.engine.connect() as connection:
             for seq, data in connection.execute(tokens):
-                if orjson.loads(data)["message_id"] not in kept:
-                    return int(seq)
+                if seq is not None and orjson.loads(data)["message_id"] not in kept:
+                    return seq
         return None
 
     # -- stopping ----------------------------------------------------------------------------------------------------
@@ -238,6 +245,12 @@ class Host:
     def _reload(self) -> None:
         with self.app.app_context():
             catalogue.reload()
+        self.engine.reload()
+
+    def _cancel_waiting(self, run_id: uuid.UUID) -> None:
+        with self.app.app_context():
+            actions.cancel(run_id)
+            commit()
 
     def _stop_run(self, run_id: uuid.UUID) -> None:
         held = self._held.get(run_id)
@@ -284,7 +297,18 @@ class Host:
                 continue
             for run_id in unwanted:
                 self._stop_run(run_id)
+            self._rescue_stuck()
             self._give_up_on_deaf()
+
+    def _rescue_stuck(self) -> None:
+        """Give runs back that stand behind another agent's blocked code; they begin again from their last checkpoint."""
+        for held in list(self._held.values()):
+            if held.task is not None and self.engine.is_stuck(held.task):
+                log.warning("worker.rescues_run", extra={"facts": {"run_id": held.lease.run_id, "agent_id": held.lease.agent_id}})
+                held.task.stop(None)
+                self._forget(held)
+                with self.app.app_context():
+                    leases.release(held.lease)
 
     def _struck_out(self) -> None:
         """Others have taken this worker for dead and its runs with it: drop them and enter anew."""

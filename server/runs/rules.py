@@ -1,13 +1,13 @@
 """The states of a run, and why each move exists.
 
-    pending ──▶ running       a worker claimed it
-    pending ──▶ cancelled     nobody had begun
-    pending ──▶ error         its worker died too often, or its agent is gone
-    running ──▶ success, error, timeout, cancelled   it ended; the holder of the lease says how
-    running ──▶ interrupted   it asks a human something
-    running ──▶ pending       its worker died, or hands it over while it stops
-    interrupted ──▶ pending   the human answered
-    interrupted ──▶ cancelled, timeout               nobody wants the answer any more, or nobody gave it
+pending ──▶ running       a worker claimed it
+pending ──▶ cancelled     nobody had begun
+pending ──▶ error         its worker died too often, or its agent is gone
+running ──▶ success, error, timeout, cancelled   it ended; the holder of the lease says how
+running ──▶ interrupted   it asks a human something
+running ──▶ pending       its worker died, or hands it over while it stops
+interrupted ──▶ pending   the human answered
+interrupted ──▶ cancelled, timeout               nobody wants the answer any more, or nobody gave it
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ __all__ = ["Sweep"]
 
 log = logging.getLogger(__name__)
 
-PAGE = 200
+PAGE = 500
 TRIM_EVERY_S = 60.0
 
 
@@ -93,7 +93,7 @@ class Sweep:
         again = sa.update(Run).where(Run.id.in_(due)).values(then_due_at=now()).returning(Run.then, Run.id)
         following = db.session.execute(again).all()
         commit()
-        return self._send([(then, run_id, "fast") for then, run_id in following])
+        return self._send([(then, run_id, "fast") for then, run_id in following if then is not None])
 
     def _send(self, messages: list[tuple[str, uuid.UUID, str]]) -> int:
         try:
@@ -115,9 +115,7 @@ class Sweep:
 
     def trim(self) -> int:
         """Delete the events that are older than they are kept, except of what is in progress; how many."""
-        active = db.session.execute(
-            sa.select(Run.id, Run.stream).where(Run.status.in_(("pending", "running", "interrupted")))
-        ).all()
+        active = db.session.execute(sa.select(Run.id, Run.stream).where(Run.status.in_(("pending", "running", "interrupted")))).all()
         total = 0
         while True:
             gone = event_log.trim(

@@ -30,6 +30,8 @@ __all__ = ["Ending", "Writer"]
 
 logger = logging.getLogger(__name__)
 
+Listener = Callable[[uuid.UUID], object]
+
 MAX_PENDING = 20_000  # events waiting for the database before agents are asked to wait
 MAX_FLUSH = 2_000  # events of one transaction
 MAX_TOKEN_CHARS = 4_000  # how long a token grows when those that wait together are joined
@@ -45,7 +47,7 @@ class Ending:
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     interrupts: list[Any] | None = None
-    written: Callable[[bool], None] = lambda is_mine: None
+    written: Callable[[bool], object] = lambda is_mine: None
 
 
 @dataclass
@@ -55,17 +57,39 @@ class Batch:
     emitted: list[tuple[Lease, Event]] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
 
+    def by_run(self) -> list[Batch]:
+        """The batch in parts, one a run."""
+        parts: dict[uuid.UUID, Batch] = {}
+        for lease, event in self.emitted:
+            parts.setdefault(lease.run_id, Batch()).emitted.append((lease, event))
+        for ending in self.endings:
+            parts[ending.lease.run_id].endings.append(ending)
+        return list(parts.values())
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one transaction did. held: the runs whose lease was good. unwanted: those that wait for a human although somebody has
+    cancelled them meanwhile. freed: those that may begin now."""
+
+    held: set[uuid.UUID]
+    events: Sequence[Event]
+    unwanted: Sequence[uuid.UUID]
+    freed: Sequence[uuid.UUID]
+
 
 class Writer:
     """Takes events from any thread without blocking; its own thread writes them, in order for each run.
 
     refused: called with the id of a run whose attempt is stale; its holder should stop working on it.
+    unwanted: called with the id of a run that now waits for a human, although it was cancelled in the meantime.
     freed: called with the id of each run that may begin now, because another of its thread has ended.
     """
 
-    def __init__(self, app: Flask, *, refused: Callable[[uuid.UUID], None], freed: Callable[[uuid.UUID], None]) -> None:
+    def __init__(self, app: Flask, *, refused: Listener, unwanted: Listener, freed: Listener) -> None:
         self._app = app
         self._refused = refused
+        self._unwanted = unwanted
         self._freed = freed
         self._queue: list[tuple[Lease, Event] | Ending] = []
         self._changed = threading.Condition()
@@ -102,12 +126,40 @@ class Writer:
             self._changed.notify()
 
     def _write_forever(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            self._settle(batch)
+
+    def _settle(self, batch: Batch) -> None:
+        """Write a batch, however long the database is away; what cannot be written as it is must not cost the others."""
         while True:
-            batch = self._next_batch()
-            if batch is None:
-                return
-            while not self._written(batch):
+            try:
+                written = self._write(batch)
+                break
+            except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+                logger.warning("writer.retry", extra={"facts": {"kind": type(error).__name__, "events": len(batch.emitted)}})
                 time.sleep(RETRY_S)
+            except Exception as error:
+                self._settle_apart(batch, error)
+                return
+        log.publish(written.events)
+        self._tell(batch, written)
+
+    def _settle_apart(self, batch: Batch, error: Exception) -> None:
+        """Write each run's part of a batch by itself; a part that fails even so ends its run as an error."""
+        parts = batch.by_run()
+        if len(parts) > 1:
+            for part in parts:
+                self._settle(part)
+            return
+        logger.error("writer.cannot_write", exc_info=error)
+        lease = batch.emitted[0][0]
+        failure = {"code": "internal", "message": "Internal server error", "retryable": False}
+        ending = Ending(lease, "error", error=failure, written=batch.endings[0].written if batch.endings else _nobody_asks)
+        if batch.endings and batch.endings[0].error == failure:
+            _call(ending.written, False)
+            return
+        self._refused(lease.run_id)
+        self._settle(Batch([(lease, event) for event in last_events(ending)], [ending]))
 
     def _next_batch(self) -> Batch | None:
         with self._changed:
@@ -125,28 +177,36 @@ class Writer:
                 _append(batch.emitted, item)
         return batch
 
-    def _written(self, batch: Batch) -> bool:
-        try:
-            with self._app.app_context(), db.engine.begin() as connection:
-                held, events = _number_runs(connection, batch.emitted)
-                events = log.number_streams(connection, events)
-                log.store(connection, events)
-                mine = [ending for ending in batch.endings if ending.lease.run_id in held]
-                freed = _move(connection, mine)
-        except sa.exc.DBAPIError as error:
-            logger.warning("writer.retry", extra={"facts": {"kind": type(error).__name__, "events": len(batch.emitted)}})
-            return False
-        log.publish(events)
-        self._tell(batch, held, freed)
-        return True
+    def _write(self, batch: Batch) -> Written:
+        with self._app.app_context(), db.engine.begin() as connection:
+            held, events = _number_runs(connection, batch.emitted)
+            events = log.number_streams(connection, events)
+            log.store(connection, events)
+            mine = [ending for ending in batch.endings if ending.lease.run_id in held]
+            unwanted = _move(connection, mine)
+            return Written(held, events, unwanted, _next_of_threads(connection, mine))
 
-    def _tell(self, batch: Batch, held: set[uuid.UUID], freed: Sequence[uuid.UUID]) -> None:
-        for run_id in {lease.run_id for lease, _ in batch.emitted} - held:
-            self._refused(run_id)
+    def _tell(self, batch: Batch, written: Written) -> None:
+        for run_id in {lease.run_id for lease, _ in batch.emitted} - written.held:
+            _call(self._refused, run_id)
         for ending in batch.endings:
-            ending.written(ending.lease.run_id in held)
-        for run_id in freed:
-            self._freed(run_id)
+            _call(ending.written, ending.lease.run_id in written.held)
+        for run_id in written.unwanted:
+            _call(self._unwanted, run_id)
+        for run_id in written.freed:
+            _call(self._freed, run_id)
+
+
+def _call(listener: Callable[[Any], object], fact: object) -> None:
+    """Tell a listener; its failure is not the writer's."""
+    try:
+        listener(fact)
+    except Exception:
+        logger.exception("writer.listener_failed")
+
+
+def _nobody_asks(is_mine: bool) -> None:
+    """Stands where nobody wants to know."""
 
 
 def last_events(ending: Ending) -> list[Event]:
@@ -208,11 +268,12 @@ def _number_runs(connection: Connection, emitted: Sequence[tuple[Lease, Event]])
 
 
 def _move(connection: Connection, endings: Sequence[Ending]) -> list[uuid.UUID]:
-    """Move the runs whose rows this transaction has locked to their new status; the runs of their threads that may begin now."""
+    """Move the runs whose rows this transaction has locked to their new status; those that wait now although they were cancelled."""
     moment = now()
+    unwanted = []
     for ending in endings:
         is_over = ending.status != "interrupted"
-        connection.execute(
+        moving = (
             sa.update(Run)
             .where(Run.id == ending.lease.run_id)
             .values(
@@ -226,7 +287,15 @@ def _move(connection: Connection, endings: Sequence[Ending]) -> list[uuid.UUID]:
                 finished_at=moment if is_over else None,
                 then_due_at=moment if is_over and ending.lease.then else None,
             )
+            .returning(Run.cancel_requested_at)
         )
+        if connection.scalar(moving) is not None and not is_over:
+            unwanted.append(ending.lease.run_id)
+    return unwanted
+
+
+def _next_of_threads(connection: Connection, endings: Sequence[Ending]) -> list[uuid.UUID]:
+    """The runs that may begin, now that another of their thread has ended."""
     threads = [ending.lease.thread_id for ending in endings if ending.lease.thread_id is not None]
     if not threads:
         return []

@@ -158,8 +158,8 @@ def _names() -> Callable[[Any], str]:
     taken: dict[str, Any] = {}
 
     def name(schema: Any) -> str:
-        kind = resolve_schema_cls(schema)
-        plain = kind.__name__.removesuffix("Shape") or kind.__name__
+        kind: Any = resolve_schema_cls(schema)
+        plain: str = kind.__name__.removesuffix("Shape") or kind.__name__
         if taken.setdefault(plain, kind) is kind:
             return plain
         room = kind.__module__.split(".")[-2].capitalize()

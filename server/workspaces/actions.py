@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
-from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, current_app
 from sqlalchemy.dialects.postgresql import insert
 
+from server.accounts import farewells
 from server.accounts.actions import UserNotFound
 from server.accounts.models import User
 from server.accounts.rules import email_key
@@ -29,6 +30,7 @@ __all__ = [
     "before_delete",
     "create",
     "delete",
+    "forget_those_of",
     "remove_agent",
     "remove_member",
     "rename",
@@ -36,12 +38,8 @@ __all__ = [
 ]
 
 
-def before_delete(app: Flask, let_go: Callable[[uuid.UUID], None]) -> None:
-    """Call `let_go(workspace_id)` in the transaction that deletes a workspace, before its rows go.
-
-    For rooms above, which keep of a workspace what no foreign key reaches.
-    """
-    app.extensions.setdefault("workspace_farewells", []).append(let_go)
+# For rooms above: have `before_delete(app, let_go)` call `let_go(workspace_id)` in the transaction that deletes a workspace.
+before_delete = functools.partial(farewells.before_delete, "workspace")
 
 
 class Full(Conflict):
@@ -83,13 +81,21 @@ def delete(workspace_id: str, user: User) -> None:
     workspace, role = standing(workspace_id, user)
     if role != "owner":
         raise NoAccess
-    for let_go in current_app.extensions.get("workspace_farewells", ()):
-        let_go(workspace.id)
+    _take_leave(workspace.id)
     if not db.session.execute(sa.delete(Workspace).where(Workspace.id == workspace.id)).rowcount:  # type: ignore[attr-defined]
         raise WorkspaceNotFound
-    told = str(workspace.id)
-    after_commit(lambda: control.tell("workspaces.deleted", workspace_id=told))
     commit()
+
+
+def forget_those_of(user_id: uuid.UUID) -> None:
+    """Let go, in the caller's transaction, of all that the workspaces of a user have outside their rows."""
+    for workspace_id in db.session.scalars(sa.select(Workspace.id).where(Workspace.owner_id == user_id)).all():
+        _take_leave(workspace_id)
+
+
+def _take_leave(workspace_id: uuid.UUID) -> None:
+    farewells.take_leave("workspace", workspace_id)
+    after_commit(lambda: control.tell("workspaces.deleted", workspace_id=str(workspace_id)))
 
 
 # -- agents ------------------------------------------------------------------------------------------------------------
@@ -181,6 +187,6 @@ def _held(workspace: Workspace) -> Workspace:
     return held
 
 
-def _refuse_full(rows: sa.Select[tuple[object]], limit: int, what: str) -> None:
+def _refuse_full(rows: sa.Select[Any], limit: int, what: str) -> None:
     if (db.session.scalar(sa.select(sa.func.count()).select_from(rows.limit(limit).subquery())) or 0) >= limit:
         raise Full(f"There may be at most {limit} {what}.")

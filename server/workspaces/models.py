@@ -60,7 +60,7 @@ def _role_of(user_id: uuid.UUID) -> sa.ColumnElement[str | None]:
     return sa.case((Workspace.owner_id == user_id, "owner"), else_=Member.role).label("role")
 
 
-def _with_role(user_id: uuid.UUID) -> sa.Select[tuple[Workspace, str | None]]:
+def _with_role(user_id: uuid.UUID) -> sa.Select[Workspace, str | None]:
     """Every workspace with the role that this user has in it: one row each."""
     theirs = sa.and_(Member.workspace_id == Workspace.id, Member.user_id == user_id)
     return sa.select(Workspace, _role_of(user_id)).outerjoin(Member, theirs)
@@ -96,7 +96,7 @@ def team_of(workspace: Workspace) -> tuple[list[str], str | None]:
     return agents, coordinator(workspace.coordinator_agent, agents)
 
 
-def members_of(workspace: Workspace) -> Sequence[sa.Row[tuple[uuid.UUID, str, str]]]:
+def members_of(workspace: Workspace) -> Sequence[sa.Row[uuid.UUID, str, str]]:
     """Everybody in a workspace as (user_id, email, role), the owner first, then in the order of joining."""
     owner = sa.select(User.id.label("user_id"), User.email, sa.literal("owner").label("role"), Workspace.created_at).join(
         Workspace, Workspace.owner_id == User.id

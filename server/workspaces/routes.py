@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, current_app
 
+from server.accounts.farewells import before_delete
 from server.accounts.schemas import Message
 from server.accounts.who import me, signed_in
 from server.kit.errors import NotFound
@@ -30,6 +31,7 @@ from server.workspaces.schemas import (
 __all__ = ["door"]
 
 door = Blueprint("workspaces", __name__)
+door.record_once(lambda state: before_delete("user", state.app, actions.forget_those_of))
 
 Fields = dict[str, Any]
 

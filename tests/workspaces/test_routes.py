@@ -233,12 +233,13 @@ def test_a_deleted_workspace_is_gone_with_its_members_and_agents(
     assert notices() == [["workspaces.deleted", {"workspace_id": workspace_id}]]
 
 
-def test_a_deleted_user_takes_their_workspaces_along(anna: Person, ben: Person, workspace_id: str) -> None:
+def test_a_deleted_user_takes_their_workspaces_along(anna: Person, ben: Person, workspace_id: str, notices: Notices) -> None:
     share(anna, workspace_id, ben, "viewer")
 
     anna.delete("/user", json={"password": PASSWORD})
 
     assert outcome(ben, "GET", f"/workspace/{workspace_id}") == NOT_FOUND
+    assert ["workspaces.deleted", {"workspace_id": workspace_id}] in notices()
 
 
 def test_of_20_who_delete_a_workspace_at_once_one_succeeds(anna: Person, workspace_id: str) -> None:

@@ -18,6 +18,7 @@ ALONE_SHARE = 0.7
 HEADING_WORTH = 0.85  # a word of the question that only the heading holds
 NAME_WORTH = 0.6
 SYNONYM_CREDIT = 0.5
+CODE_WORTH = 0.7  # a word in code names something; it seldom says something
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def evidence(asked: Asked, *, name: str, heading: str, text: str) -> Evidence:
     found = [frozenset(terms(unit.text)) for unit in units]
     around = _credits(asked, frozenset(terms(heading)), HEADING_WORTH)
     around = [max(pair) for pair in zip(around, _credits(asked, frozenset(terms(name)), NAME_WORTH), strict=True)]
-    earned = [_credits(asked, unit_terms, 1.0) for unit_terms in found]
+    worths = [CODE_WORTH if unit.kind == "code" else 1.0 for unit in units]
+    earned = [_credits(asked, unit_terms, worth) for unit_terms, worth in zip(found, worths, strict=True)]
     coverage, best = _best_window(asked, around, earned)
     window = " ".join(unit.text for unit in units[best : best + WINDOW])
     scored = tuple(

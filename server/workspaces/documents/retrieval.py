@@ -26,6 +26,7 @@ HEADING_COUNTS = 3  # a word in the heading is worth so many in the text
 NAME_COUNTS = 1
 MAX_COUNT = 63  # six bits of a posting
 SYNONYM_WEIGHT = 0.45
+ONLY_SYNONYM_WEIGHT = 0.75  # of a word that the passages never use themselves
 ALIKE_WEIGHT = 0.8
 ALIKE = 0.72  # cosine of two words' n-grams above which they count as forms of one
 ALIKE_CHARS = 5
@@ -214,13 +215,24 @@ def _joined_pairs(index: Index, question: str) -> dict[str, str]:
 
 
 def _meaning(index: Index, term: str, parts: tuple[str, ...], joined: str | None, is_a_name: bool) -> Meaning:
-    forms = dict.fromkeys(synonyms(term), SYNONYM_WEIGHT)
+    is_known = index.knows(term)
+    similar = [other for other in synonyms(term) if index.knows(other)]
+    forms = dict.fromkeys(similar, SYNONYM_WEIGHT if is_known else ONLY_SYNONYM_WEIGHT)
     forms.update({other: ALIKE_WEIGHT * cosine for other, cosine in index.alike(term).items()})
     forms.update(dict.fromkeys(parts, PART_WEIGHT))
     if joined is not None:
         forms[joined] = JOINED_WEIGHT
     forms[term] = 1.0
-    share = (COMMON_WEIGHT if index.knows(term) else UNKNOWN_COMMON_WEIGHT) if is_common(term) else 1.0
+    share = 1.0
     if is_a_name:
         share = NAME_WEIGHT
-    return Meaning(term, index.rarity(term) * share, forms, index.knows(term))
+    elif is_common(term):
+        share = COMMON_WEIGHT if is_known or similar else UNKNOWN_COMMON_WEIGHT
+    return Meaning(term, _rarity(index, term, similar) * share, forms, is_known)
+
+
+def _rarity(index: Index, term: str, similar: list[str]) -> float:
+    """Of a term, or where the passages have other words for it, of the rarest of these."""
+    if index.knows(term) or not similar:
+        return index.rarity(term)
+    return max(index.rarity(other) for other in similar)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COMMON", "STOP_WORDS", "SYNONYMS"]
+__all__ = ["COMMON", "COMPARED", "STOP_WORDS", "SYNONYMS"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -128,6 +128,32 @@ COMMON = _words(
     wonder wonderful word work world worry worse worst worth worthwhile worthy wrap write wrong year yes zero
     """
 )
+
+# The forms of comparison that people use of settings and sizes, to the plain word.
+COMPARED: dict[str, str] = {
+    form: line.split()[0]
+    for line in """
+big bigger biggest
+early earlier earliest
+fast faster fastest
+few fewer fewest
+great greater greatest
+high higher highest
+large larger largest
+late later latest
+long longer longest
+low lower lowest
+new newer newest
+old older oldest
+safe safer safest
+short shorter shortest
+slow slower slowest
+small smaller smallest
+strong stronger strongest
+weak weaker weakest
+""".strip().splitlines()
+    for form in line.split()[1:]
+}
 
 # Each line is one meaning. A word may stand in several.
 SYNONYMS: tuple[frozenset[str], ...] = tuple(
@@ -453,5 +479,103 @@ leak grow
 bottleneck slow
 latency millisecond delay
 footprint memory
+reply answer respond
+mention name
+format kind type sort
+twice second again
+split cut divide break
+piece passage part chunk
+restart replace reboot
+drop lose refuse lost
+lose drop gone
+idle rest nothing
+shut stop end close
+builtin shipped bundled included
+support take work accept know
+scanned scan ocr
+unreachable away down unavailable
+outage away down failure
+down away dead unavailable
+away unreachable down unavailable
+broken damaged defect corrupt
+corrupt damaged broken
+invalid wrong bad malformed
+malformed invalid wrong
+throttled limited limit
+kicked removed closed
+undo withdraw cancel
+withdraw undo revoke cancel
+cluster machine several
+scale machine several process
+monitoring metric health
+healthcheck health
+alive health
+container docker
+uninstall remove
+concurrently once parallel together
+simultaneously once parallel together
+colleague member user share
+stranger anybody outsider
+outsider stranger
+tab page browser
+bill cost price
+weigh size byte
+heavy large
+slow long
+quick fast short
+early first before
+late last after
+duplicate same twice
+same identical again
+identical same
+unlimited limit bound
+endless loop forever
+crash die kill
+die crash kill end
+survive keep resume
+persist keep store survive
+disappear gone lost delete
+vanish gone lost
+visible see shown
+hidden secret
+readable text
+language translate
+unreadable broken damaged
+owner belong whose
+whose belong owner
+inspect look show read
+browse look read list
+tell say inform
+say tell
+happen become
+permit may allow
+forbid may not refuse
+mandatory need required must
+optional may need
+prevent refuse stop avoid
+avoid prevent
+wait hold
+hang wait block stuck
+reachable address listen answer
+tune setting change
+customise change setting own
+customize change setting own
+adapt change
+extend add
+build write make
+develop write build
+program write code
+write make build create
+code file python
+script file program
+debug log error
+trace log
+incident error log
+credential key password token
+sign login
+login sign
+impersonate pretend as
+colour color
+picture image
 """.strip().splitlines()
 )

@@ -12,7 +12,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 
-from server.workspaces.documents.vocabulary import COMMON, STOP_WORDS, SYNONYMS
+from server.workspaces.documents.vocabulary import COMMON, COMPARED, STOP_WORDS, SYNONYMS
 
 __all__ = ["content_terms", "is_common", "is_name", "ngrams", "raw_words", "stem", "synonyms", "terms", "whole_of"]
 
@@ -21,6 +21,7 @@ NGRAM_BUCKETS = 1 << 16
 
 _RUN = re.compile(r"\w+(?:[.'’\-]\w+)*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PLURAL_OF_CAPITALS = re.compile(r"[A-Z]{2,}s")
 _FOREIGN_PART = re.compile(r"\d+|[^\W\d_]+")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -51,7 +52,8 @@ def content_terms(question: str) -> list[str]:
 
 def is_name(word: str) -> bool:
     """Whether a word is written in one piece with capitals inside, as names are."""
-    return word.isascii() and word.isalpha() and not word.isupper() and word[1:] != word[1:].lower()
+    is_in_capitals = word.isupper() or _PLURAL_OF_CAPITALS.fullmatch(word)
+    return word.isascii() and word.isalpha() and not is_in_capitals and word[1:] != word[1:].lower()
 
 
 def is_common(term: str) -> bool:
@@ -81,6 +83,8 @@ def stem(word: str) -> str:
     """A lower-case English word without its endings (`configured`, `configuration`, `configures` are one); others as they are."""
     if len(word) < 4 or not (word.isascii() and word.isalpha()):
         return word
+    if word in COMPARED:
+        return stem(COMPARED[word])
     word = _without_plural(word)
     word = _without_verb_ending(word)
     for ending, shortest in (("ment", 5), ("ness", 4), ("ably", 4), ("able", 4), ("ible", 4), ("ly", 4)):
@@ -122,7 +126,9 @@ def _without_verb_ending(word: str) -> str:
 
 @functools.lru_cache(maxsize=65_536)
 def _terms_of(word: str) -> tuple[str, ...]:
-    if word.isascii() and word.isalpha() and (word.islower() or word[1:].islower()):
+    if _PLURAL_OF_CAPITALS.fullmatch(word):
+        word = word[:-1]
+    if word.isascii() and word.isalpha() and (word.islower() or word[1:].islower() or word.isupper()):
         return (stem(word.lower()),) if len(word) <= MAX_TERM_CHARS else ()
     parts = [part.lower() for part in _PART.findall(word)] if word.isascii() else _FOREIGN_PART.findall(_plain(word))
     found = list(_pieces(parts))
