@@ -18,7 +18,7 @@ from celery.platforms import SecurityWarning
 from server.app import create_app
 from server.kit import queue
 from server.kit.embedded.attachment import attach
-from server.settings import load
+from server.settings import export, load
 
 __all__ = ["celery", "options"]
 
@@ -27,8 +27,11 @@ TASKS = ("server.runs.tasks", "server.chats.tasks")
 
 # Its reason is pickle; this server's queue takes JSON alone.
 warnings.filterwarnings("ignore", category=SecurityWarning)
-attachment = attach(load())
-app = create_app(attachment.settings, doors=False)
+settings = load()
+if not settings.database_url or not settings.redis_url:
+    settings = attach(settings).settings
+    export(settings)
+app = create_app(settings, doors=False)
 celery = queue.celery
 for name in TASKS:
     importlib.import_module(name)

@@ -43,6 +43,8 @@ class Parley(click.Group):
             raise click.ClickException(f"The settings are refused: {error}") from None
         except EmbeddedFailed as error:
             raise click.ClickException(str(error)) from None
+        except PermissionError as error:
+            raise click.ClickException(f"{error.filename}: {error.strerror}. Choose another DATA_DIR, or the user that owns it.") from None
 
 
 @click.group(cls=Parley, context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,7 +101,7 @@ def web(ctx: click.Context, listen_fd: int | None, ready_fd: int | None) -> None
     if not settings.enable_workers and listen_fd is None:
         _supervise(settings, {"web": 1, "worker": 1}, verbose=True)
     listener = _listener(settings, listen_fd)
-    with _attached(settings, is_service=True):
+    with _attached(settings, ready_fd=ready_fd, is_service=True):
         import wsgi
 
         wsgi.serve(listener, on_ready=lambda: say_ready(ready_fd))
@@ -115,13 +117,17 @@ def _listener(settings: Settings, listen_fd: int | None) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _attached(settings: Settings, *, is_service: bool = False) -> Iterator[Settings]:
+def _attached(settings: Settings, *, ready_fd: int | None = None, is_service: bool = False) -> Iterator[Settings]:
     """Settings with addresses that answer, also in the environment of this process.
 
+    ready_fd: given by a supervisor, which has settled the addresses for all its children; they are taken as they are.
     is_service: a SIGTERM, until the service handles it itself, is an orderly end.
     """
     if is_service:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if ready_fd is not None:
+        yield settings
+        return
     with attach(settings) as attachment:
         export(attachment.settings)
         yield attachment.settings
@@ -132,7 +138,7 @@ def _attached(settings: Settings, *, is_service: bool = False) -> Iterator[Setti
 @click.pass_context
 def worker(ctx: click.Context, ready_fd: int | None) -> None:
     """One worker process: it takes runs from the queue and carries them out."""
-    with _attached(loaded(ctx), is_service=True):
+    with _attached(loaded(ctx), ready_fd=ready_fd, is_service=True):
         from celery.signals import worker_ready
 
         import celery_worker
@@ -147,7 +153,7 @@ def worker(ctx: click.Context, ready_fd: int | None) -> None:
 def scheduler(ctx: click.Context, ready_fd: int | None) -> None:
     """The scheduler: crons, and the sweep that repairs what a crash left. Several may run."""
     stop = threading.Event()
-    with _app_in_context(ctx, is_service=True) as app:
+    with _app_in_context(ctx, ready_fd=ready_fd, is_service=True) as app:
         from server.runs.scheduler import run_forever
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -161,7 +167,7 @@ def scheduler(ctx: click.Context, ready_fd: int | None) -> None:
 @click.pass_context
 def migrate(ctx: click.Context, ready_fd: int | None) -> None:
     """Bring the database to the newest revision."""
-    with _attached(loaded(ctx)) as settings:
+    with _attached(loaded(ctx), ready_fd=ready_fd) as settings:
         from server.kit import migration
 
         if migration.newest() is not None and migration.revision_of(settings.database_url) == migration.newest():
@@ -190,9 +196,9 @@ def revision(ctx: click.Context, message: str) -> None:
 
 
 @contextlib.contextmanager
-def _app_in_context(ctx: click.Context, *, is_service: bool = False) -> Iterator[Flask]:
+def _app_in_context(ctx: click.Context, *, ready_fd: int | None = None, is_service: bool = False) -> Iterator[Flask]:
     """The app without its doors, in its context, over addresses that answer; what is done by hand logs its troubles alone."""
-    with _attached(loaded(ctx), is_service=is_service) as settings:
+    with _attached(loaded(ctx), ready_fd=ready_fd, is_service=is_service) as settings:
         from server.app import create_app
 
         app = create_app(settings if is_service else replace(settings, log_level="warning"), doors=False)

@@ -84,7 +84,7 @@ class Settings:
 
     # Runs
     run_timeout_s: float = setting(3600.0, "Deadline of a run that names none.")
-    run_deaths: int = setting(3, "How often the worker may die under a run, alone in it, before the run is an error.")
+    run_deaths: int = setting(2, "How often the worker may die under a run, alone in it, before the run is an error.")
     lease_s: float = setting(8.0, "A worker whose heartbeat stood still for so long has lost its runs.")
     heartbeat_s: float = setting(1.0, "Time between two heartbeats of a worker.")
     sweep_s: float = setting(1.0, "Time between two sweeps of the scheduler.")
@@ -92,6 +92,9 @@ class Settings:
     interrupt_s: float = setting(30 * 86400.0, "How long a run waits for a human's answer.")
     event_retention_s: int = setting(2 * 86400, "How long the events of an ended run can be replayed.")
     block_s: float = setting(1.0, "An agent that blocks its event loop for so long is moved off it.")
+    worker_memory_bytes: int = setting(
+        3 * 2**30, "Memory at which a worker process gives up; its runs are tried again, each alone in a process."
+    )
     solo_memory_bytes: int = setting(4 * 2**30, "Address space of the process in which a run is tried again alone.")
 
     # Models

@@ -29,7 +29,7 @@ const PASSING = new Set(["unavailable", "not_connected"]);
 const FOR_GOOD = new Set(["chat_deleted", "access_ended"]);
 
 export class ChatConnection {
-  readonly state = new Observable<ChatState>(EMPTY);
+  readonly state: Observable<ChatState>;
   readonly link = new Observable<Link>("connecting");
   /** Why the chat cannot be shown at all. */
   readonly failure = new Observable<ApiError | null>(null);
@@ -45,18 +45,16 @@ export class ChatConnection {
   #gapAt = -1;
   #timers: Record<string, ReturnType<typeof setTimeout>> = {};
 
-  constructor(readonly chatId: string) {}
+  constructor(readonly chatId: string) {
+    this.state = new Observable({ ...EMPTY, outbox: keptOutbox(chatId) });
+  }
 
   /** Shows the history, then what happens from there on. */
   async open(): Promise<void> {
     addEventListener("online", this.#retryNow);
     this.#permit = api.authorizeChat(this.chatId);
     this.#permit.catch(() => {});
-    if (!(await this.#loadHistory())) return;
-    for (const kept of keptOutbox(this.chatId)) {
-      if (!this.#knows(kept.client_message_id)) this.#happen({ type: "send", outgoing: kept });
-    }
-    this.#connect();
+    if (await this.#loadHistory()) this.#connect();
   }
 
   close(): void {
@@ -113,11 +111,6 @@ export class ChatConnection {
     const before = this.state.value;
     this.state.set(happen(before, event));
     if (this.state.value.outbox !== before.outbox) keepOutbox(this.chatId, this.state.value.outbox);
-  }
-
-  #knows(client_message_id: string): boolean {
-    const { messages, outbox } = this.state.value;
-    return [...messages, ...outbox].some((message) => message.client_message_id === client_message_id);
   }
 
   async #loadHistory(): Promise<boolean> {

@@ -18,6 +18,7 @@ import traceback
 import weakref
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["AgentLoop", "Errand", "Loops"]
@@ -34,18 +35,29 @@ RESCUE_S = 5.0
 _agent: contextvars.ContextVar[str] = contextvars.ContextVar("agent")
 
 
+class Threads(ThreadPoolExecutor):
+    """The threads of all loops: one loop that closes must not take them from the others, as it would."""
+
+    def shutdown(self, *_: Any, **__: Any) -> None:
+        """Nothing: they end with the process."""
+
+
 class AgentLoop:
     """A thread with an event loop, and how many runs are on it."""
 
-    def __init__(self, name: str, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, name: str, threads: Threads) -> None:
         self.runs = 0
         self.idle_since = self.beat_at = time.monotonic()
         self._owners: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self.loop = asyncio.new_event_loop()
         self.loop.set_default_executor(threads)
         self.loop.set_task_factory(self._new_task)
-        self.thread = threading.Thread(target=self.loop.run_forever, name=f"agents-{name}", daemon=True)
+        self.thread = threading.Thread(target=self._turn, name=f"agents-{name}", daemon=True)
         self.thread.start()
+
+    def _turn(self) -> None:
+        self.loop.run_forever()
+        self.loop.close()
 
     def _new_task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
@@ -54,7 +66,8 @@ class AgentLoop:
 
     def ask_for_beat(self) -> None:
         """Let the loop show that it turns."""
-        self.loop.call_soon_threadsafe(self._beat)
+        with suppress(RuntimeError):  # it was closed meanwhile
+            self.loop.call_soon_threadsafe(self._beat)
 
     def _beat(self) -> None:
         self.beat_at = time.monotonic()
@@ -78,7 +91,8 @@ class AgentLoop:
 
     def close(self) -> None:
         """End the loop once it turns."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.loop.stop)
 
 
 class Errand:
@@ -100,7 +114,8 @@ class Errand:
 
     def cancel(self) -> None:
         """Cancel it at its next await; from any thread."""
-        self.loop.loop.call_soon_threadsafe(self._cancel)
+        with suppress(RuntimeError):
+            self.loop.loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
         self._is_cancelled = True
@@ -121,7 +136,7 @@ class Loops:
 
     def __init__(self, *, block_s: float, max_threads: int) -> None:
         self._block_s = block_s
-        self._threads = ThreadPoolExecutor(max_threads, thread_name_prefix="node")
+        self._threads = Threads(max_threads, thread_name_prefix="node")
         self._lock = threading.Lock()
         self._shared: dict[str, AgentLoop] = {}
         self._apart: list[AgentLoop] = []

@@ -21,6 +21,7 @@ from server.engine.job import AgentSource, Job, Outcome
 from server.engine.room import Engine, Task
 from server.kit.db import commit, db, driver_url
 from server.kit.queue import celery
+from server.kit.whereabouts import memory_bytes
 from server.realtime import control
 from server.realtime.models import EventRow
 from server.runs import actions, leases
@@ -299,6 +300,19 @@ class Host:
                 self._stop_run(run_id)
             self._rescue_stuck()
             self._give_up_on_deaf()
+            self._give_up_if_too_large()
+
+    def _give_up_if_too_large(self) -> None:
+        """Over the memory limit a run that is alone ends as an error; with others this process ends, and alone each will show."""
+        if memory_bytes() <= self.settings.worker_memory_bytes:
+            return
+        log.error("worker.too_large", extra={"facts": {"worker_id": self.worker_id, "runs": len(self._held)}})
+        if not self._alone:
+            os._exit(4)
+        error = {"code": "out_of_memory", "message": "The agent used more memory than it may.", "retryable": False}
+        for held in list(self._held.values()):
+            held.task = None
+            self._ended(held, Outcome("error", error=error))
 
     def _rescue_stuck(self) -> None:
         """Give runs back that stand behind another agent's blocked code; they begin again from their last checkpoint."""

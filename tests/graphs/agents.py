@@ -120,9 +120,9 @@ async def _dying(state: MessagesState) -> dict[str, Any]:
 
 async def _greedy(state: MessagesState) -> dict[str, Any]:
     hoard = []
-    for _ in range(1000):
-        hoard.append(bytearray(64 * 2**20))
-        await asyncio.sleep(0)
+    for _ in range(60):
+        hoard.append(b"x" * 50 * 2**20)
+        await asyncio.sleep(0.1)
     return {"messages": [AIMessage(f"{len(hoard)}")]}
 
 

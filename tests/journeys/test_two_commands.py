@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from server.kit.embedded import system
+from server.kit.embedded import system, valkey
 from tests.stack import ROOT, Stack, eventually, parley, plain_environment
 
 PASSWORD = "correct horse battery"
@@ -100,6 +100,22 @@ def test_a_process_that_is_killed_comes_back(stack: Stack, kind: str) -> None:
     killed = stack.kill(kind)
     assert stack.await_restart(kind, killed)
     assert eventually(lambda: pings(stack.base_url), what="an answer")
+
+
+def test_a_process_that_restarts_while_redis_is_away_keeps_its_address(folder: Path) -> None:
+    theirs = folder / "theirs"
+    valkey.prepare(theirs)
+    redis = valkey.spawn(theirs)
+    running = Stack.started(data_dir=folder / "data", REDIS_URL=valkey.address(theirs))
+    try:
+        redis.kill()
+        redis.wait()
+        running.await_restart("web", running.kill("web"))
+        told = requests.get(f"{running.base_url}/health", timeout=10).json()["redis"]
+        assert "fallback" not in told
+    finally:
+        running.stop()
+        redis.kill()
 
 
 def test_a_restart_of_the_web_process_refuses_nobody(stack: Stack) -> None:

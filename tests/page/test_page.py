@@ -49,7 +49,7 @@ def test_an_agent_named_with_an_at_sign_answers(visit: Visit) -> None:
     somebody.composer.press_sequentially("all **well**?")
     somebody.composer.press("Enter")
     somebody.has_answer("all well?")
-    expect(somebody.answer.get_by_text("Echo", exact=True)).to_be_visible()
+    expect(somebody.page.get_by_role("article", name="Answer of Echo")).to_be_visible()
     expect(somebody.answer.locator("strong")).to_have_text("well")
 
 
@@ -147,7 +147,7 @@ def test_a_process_that_dies_in_the_middle_is_not_seen_in_the_answer(visit: Visi
 def test_an_approval_is_given_in_place(visitor: Visitor) -> None:
     visitor.say("fetch http://127.0.0.1:9/page")
     expect(visitor.heading("Assistant asks for your approval")).to_be_visible()
-    expect(visitor.answer.get_by_text("http://127.0.0.1:9/page")).to_be_visible()
+    expect(visitor.answer.get_by_text("http://127.0.0.1:9/page", exact=True)).to_be_visible()
     visitor.button("Approve").click()
     visitor.has_answer(re.compile(r"^The tool said: "))
     expect(visitor.button("Approve")).to_have_count(0)
@@ -315,7 +315,9 @@ def test_signing_out_in_one_tab_ends_the_others(visit: Visit) -> None:
 def test_an_open_server_lets_everybody_straight_in_and_says_what_an_agent_needs(visit: Visit) -> None:
     server = Stack.started(AUTH="open")
     try:
-        somebody = visit(base_url=server.base_url).go()
+        somebody = visit(base_url=server.base_url)
+        somebody.page.request.post(f"{server.base_url}/register", data={"email": somebody.email, "password": PASSWORD})
+        somebody.go()
         expect(somebody.heading("Workspaces")).to_be_visible()
         expect(somebody.button("Sign out")).to_have_count(0)
         somebody.button("New workspace").click()

@@ -12,7 +12,8 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 __all__ = ["PASSWORD", "Visitor", "counted"]
 
 PASSWORD = "correct horse battery"
-SLOW_MS = 30_000  # an answer of a machine that does much else
+SLOW_MS = 30_000  # how long anything may take on a machine that does much else
+expect.set_options(timeout=SLOW_MS)
 
 # What a browser says by itself when a request is refused, or cut by a test.
 EXPECTED = re.compile(r"Failed to load resource|net::ERR_|WebSocket connection to|WebSocket is closed")
@@ -66,7 +67,7 @@ class Visitor:
 
     def sees(self, text: str | re.Pattern[str]) -> None:
         """Wait until the page says that, to be seen."""
-        expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible(timeout=SLOW_MS)
+        expect(self.page.get_by_text(text).filter(visible=True).first).to_be_visible()
 
     def menu(self, name: str) -> None:
         """Follow a link of the sidebar."""
@@ -158,12 +159,12 @@ class Visitor:
 
     def has_answer(self, text: str | re.Pattern[str]) -> None:
         """Wait until the newest answer is complete and says that."""
-        expect(self.answer.locator("time")).to_be_visible(timeout=SLOW_MS)
-        expect(self.answer_text).to_have_text(text, timeout=SLOW_MS)
+        expect(self.answer.locator("time")).to_be_visible()
+        expect(self.answer_text).to_have_text(text)
 
     def begins_to_answer(self, text: str | re.Pattern[str]) -> None:
         """Wait until an answer that is still being made has come to that."""
-        expect(self.answer_text).to_contain_text(text, timeout=SLOW_MS)
+        expect(self.answer_text).to_contain_text(text)
 
     # -- looking closely ---------------------------------------------------------------------------------------------
 

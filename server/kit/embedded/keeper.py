@@ -31,6 +31,7 @@ from server.kit.embedded.system import EmbeddedFailed
 __all__ = ["keep"]
 
 TICK_S = 0.05
+QUIET_TICK_S = 0.2
 FIRST_START_S = 60.0
 STOP_S = 15.0
 LONGEST_PAUSE_S = 5.0
@@ -109,7 +110,7 @@ class Keeper:
                     if (self.run / f"want.{server.name}").exists():
                         self._tend(server)
                 self._publish()
-                time.sleep(TICK_S)
+                time.sleep(QUIET_TICK_S if all(server.is_up for server in self.servers if server.child) else TICK_S)
         except (EmbeddedFailed, OSError) as error:
             self._publish(error=str(error))
             raise

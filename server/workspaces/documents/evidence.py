@@ -1,11 +1,16 @@
-"""What a passage says on a question: which of its sentences, rows and code, and how much of the question they cover. Pure."""
+"""What a passage says on a question: which of its sentences, rows and code, and how well they answer it. Pure.
+
+The measures are shares from 0 to 1. What each is worth for the order of the passages is in `ranking`.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from server.workspaces.documents.blocks import Kind, markdown_blocks, sentences
 from server.workspaces.documents.retrieval import Asked, Meaning
@@ -14,11 +19,26 @@ from server.workspaces.documents.words import content_terms, ngrams, terms
 __all__ = ["Evidence", "Unit", "evidence"]
 
 WINDOW = 3  # sentences that are read together
-ALONE_SHARE = 0.7
+ALONE_SHARE = 0.7  # of the coverage, what the best single line covers; the rest is the best window's
 HEADING_WORTH = 0.85  # a word of the question that only the heading holds
 NAME_WORTH = 0.6
 SYNONYM_CREDIT = 0.5
-CODE_WORTH = 0.7  # a word in code names something; it seldom says something
+NEAR = 3  # words of which no more than two others stand between
+NEAR_BEST = 0.7  # lines that say nearly as much as the best one
+
+_ASKS_FOR_NUMBER = re.compile(
+    r"\b(how (many|much|long|large|big|often|fast|quickly|small|old|far|high)|which (port|size|version)|at (most|least)|(max|min)imum|limit)\b",
+    re.I,
+)
+_NUMBER = re.compile(
+    r"\b(how (many|much|long|large|big|often|fast|quickly|small|old|far|high)|which (port|size|version)|at (most|least)|maximum|minimum|limit)\b",
+    re.I,
+)
+_NUMBER = re.compile(
+    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|once|twice|half|none|second|minute|hour|day|week|month)s?\b",
+    re.I,
+)
+_LIST_MARK = re.compile(r"^\s*(\d{1,3}[.)]|[-*+])\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +53,19 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """coverage: how much of the question the passage's best lines cover, 0 to 1. likeness: of their n-grams, 0 to 1."""
+    """How well a passage answers.
+
+    coverage: how much of the question its best lines hold under their heading. reach: how much all of it holds, its document's
+    name included. likeness: of the best lines' n-grams. closeness: of neighbours in the question, how many are neighbours here.
+    about: how much of its own heading the question names. gives_number: it has a number where one is asked for.
+    """
 
     coverage: float
+    reach: float
     likeness: float
+    closeness: float
+    about: float
+    gives_number: bool
     units: tuple[Unit, ...]
 
 
@@ -44,23 +73,27 @@ def evidence(asked: Asked, *, name: str, heading: str, text: str) -> Evidence:
     """What the passage says on the question."""
     units = list(_units(text))
     found = [frozenset(terms(unit.text)) for unit in units]
-    around = _credits(asked, frozenset(terms(heading)), HEADING_WORTH)
-    around = [max(pair) for pair in zip(around, _credits(asked, frozenset(terms(name)), NAME_WORTH), strict=True)]
-    worths = [CODE_WORTH if unit.kind == "code" else 1.0 for unit in units]
-    earned = [_credits(asked, unit_terms, worth) for unit_terms, worth in zip(found, worths, strict=True)]
-    coverage, best = _best_window(asked, around, earned)
+    earned = [_credits(asked, unit_terms) for unit_terms in found]
+    scored = tuple(Unit(unit.kind, unit.text, unit.position, round(_share(asked, own), 4)) for unit, own in zip(units, earned, strict=True))
+    named = [NAME_WORTH * credit for credit in _credits(asked, frozenset(terms(name)))]
+    headed = [HEADING_WORTH * credit for credit in _credits(asked, frozenset(terms(heading)))]
+    around = _together([named, headed])
+    coverage, best = _coverage(asked, around, earned)
+    title = heading.rsplit("›", 1)[-1]
     window = " ".join(unit.text for unit in units[best : best + WINDOW])
-    scored = tuple(
-        Unit(unit.kind, unit.text, unit.position, round(_share(asked, own), 4)) for unit, own in zip(units, earned, strict=True)
+    return Evidence(
+        coverage=round(coverage, 4),
+        reach=round(_share(asked, _together([around, *earned])), 4),
+        likeness=round(_likeness(asked.text, f"{heading} {window}"), 4),
+        closeness=round(_closeness(asked.meanings, terms(f"{text} . {title}")), 4),
+        about=round(_about(asked.meanings, content_terms(title)), 4),
+        gives_number=bool(_ASKS_FOR_NUMBER.search(asked.text)) and _holds_number(scored),
+        units=scored,
     )
-    return Evidence(round(coverage, 4), round(_likeness(asked.text, f"{heading} {window}"), 4), scored)
 
 
-def _best_window(asked: Asked, around: list[float], earned: list[list[float]]) -> tuple[float, int]:
-    """How much of the question the best lines cover under their heading, and where they begin.
-
-    The mean of the best line and the best neighbours: an answer stands close together.
-    """
+def _coverage(asked: Asked, around: list[float], earned: list[list[float]]) -> tuple[float, int]:
+    """How much of the question the best lines cover under their heading, and where they begin: an answer stands close together."""
     alone = max((_share(asked, _together([around, own])) for own in earned), default=0.0)
     best = (0.0, 0)
     for start in range(len(earned)):
@@ -70,18 +103,18 @@ def _best_window(asked: Asked, around: list[float], earned: list[list[float]]) -
     return ALONE_SHARE * alone + (1 - ALONE_SHARE) * best[0], best[1]
 
 
-def _together(rows: list[list[float]]) -> list[float]:
-    return [max(column) for column in zip(*rows, strict=True)]
-
-
-def _credits(asked: Asked, found: frozenset[str], worth: float) -> list[float]:
-    return [worth * _credit(meaning, found) for meaning in asked.meanings]
+def _credits(asked: Asked, found: frozenset[str]) -> list[float]:
+    return [_credit(meaning, found) for meaning in asked.meanings]
 
 
 def _credit(meaning: Meaning, found: frozenset[str]) -> float:
     if meaning.term in found:
         return 1.0
     return max((max(value, SYNONYM_CREDIT) for form, value in meaning.forms.items() if form in found), default=0.0)
+
+
+def _together(rows: list[list[float]]) -> list[float]:
+    return [max(column) for column in zip(*rows, strict=True)]
 
 
 def _share(asked: Asked, earned: list[float]) -> float:
@@ -103,6 +136,40 @@ def _likeness(question: str, text: str) -> float:
 def _profile(words: list[str]) -> dict[int, float]:
     counts = Counter(gram for word in words for gram in ngrams(word))
     return {gram: 1 + math.log(count) for gram, count in counts.items()}
+
+
+def _closeness(meanings: Sequence[Meaning], words: list[str]) -> float:
+    places: dict[str, list[int]] = {}
+    for at, word in enumerate(words):
+        places.setdefault(word, []).append(at)
+    near = total = 0.0
+    for first, second in pairwise(meanings):
+        weight = min(first.weight, second.weight)
+        total += weight
+        if _are_near(_places_of(first, places), _places_of(second, places)):
+            near += weight
+    return near / total if total else 0.0
+
+
+def _places_of(meaning: Meaning, places: dict[str, list[int]]) -> list[int]:
+    return [at for form in meaning.forms for at in places.get(form, ())]
+
+
+def _are_near(first: list[int], second: list[int]) -> bool:
+    return any(abs(one - other) <= NEAR for one in first for other in second)
+
+
+def _about(meanings: Sequence[Meaning], title: list[str]) -> float:
+    if not title:
+        return 0.0
+    return sum(any(term in meaning.forms for meaning in meanings) for term in title) / len(title)
+
+
+def _holds_number(units: Sequence[Unit]) -> bool:
+    """Whether one of the lines that say most on the question holds a number."""
+    best = max((unit.score for unit in units), default=0.0)
+    lines = (unit.text.rsplit("\n", 1)[-1] if unit.kind == "table" else unit.text for unit in units if unit.score >= NEAR_BEST * best)
+    return any(_NUMBER.search(_LIST_MARK.sub("", line)) for line in lines)
 
 
 def _units(text: str) -> Iterator[Unit]:

@@ -11,9 +11,9 @@ from server.workspaces.documents.retrieval import Asked
 
 __all__ = ["Found", "Hit", "as_value", "rank"]
 
-BM25_SHARE = 0.5  # of the score; the best passage's BM25 counts as 1
-COVERAGE_SHARE = 0.4
-LIKENESS_SHARE = 0.1
+# What each measure of a passage is worth; together 1. BM25 counts as a share of the best passage's.
+# Fitted by a softmax over 130 questions about three sets of pages, none of them the evaluation's, and rounded.
+SHARES = {"bm25": 0.34, "coverage": 0.1, "reach": 0.1, "likeness": 0.12, "closeness": 0.18, "about": 0.08, "gives_number": 0.08}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +57,5 @@ def as_value(found: Found, hit: Hit | None = None) -> dict[str, Any]:
 
 def _hit(asked: Asked, found: Found, bm25: float) -> Hit:
     told = evidence(asked, name=found.document, heading=found.heading, text=found.text)
-    score = BM25_SHARE * bm25 + COVERAGE_SHARE * told.coverage + LIKENESS_SHARE * told.likeness
+    score = sum(share * (bm25 if measure == "bm25" else getattr(told, measure)) for measure, share in SHARES.items())
     return Hit(found, round(score, 4), told)

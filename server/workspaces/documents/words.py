@@ -172,7 +172,7 @@ def _common_stems() -> frozenset[str]:
 def _synonym_table() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
     for group in SYNONYMS:
-        stems = {stem(word) for word in group}
+        stems = {stem(word) for word in group} - STOP_WORDS["en"]
         for one in stems:
             table.setdefault(one, set()).update(stems - {one})
     return {term: frozenset(others) for term, others in table.items()}
