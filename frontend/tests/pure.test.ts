@@ -50,6 +50,7 @@ describe("a mention", () => {
   test("offers the agents whose name begins with it before those that hold it", () => {
     expect(candidates(AGENTS, "e").map((each) => each.agent_id)).toEqual(["echo", "documents"]);
     expect(candidates(AGENTS, "zzz")).toEqual([]);
+    expect(candidates(AGENTS, "echo")).toEqual([]);
   });
 
   test("is finished in the middle of a text, with the caret behind it", () => {

@@ -20,6 +20,7 @@ from server.agents import catalogue
 from server.engine.job import AgentSource, Job, Outcome
 from server.engine.room import Engine, Task
 from server.kit.db import commit, db, driver_url
+from server.kit.migration import libpq_url
 from server.kit.queue import celery
 from server.kit.whereabouts import memory_bytes
 from server.realtime import control
@@ -27,6 +28,7 @@ from server.realtime.models import EventRow
 from server.runs import actions, leases
 from server.runs.actions import wake
 from server.runs.leases import Lease
+from server.runs.ledger import Ledger
 from server.runs.models import Run
 from server.runs.writer import Ending, Writer
 from server.settings import Settings
@@ -95,9 +97,11 @@ class Host:
         self._slots = threading.BoundedSemaphore(settings.worker_runs)
         self._stopping = threading.Event()
         self._idle = threading.Event()
+        self._strays: set[uuid.UUID] = set()
+        self._of_thread = threading.local()
         self._follow_ups = ThreadPoolExecutor(FOLLOW_UPS, thread_name_prefix="then")
         self.worker_id = uuid.UUID(int=0)
-        self.writer = Writer(app, refused=self.lost, unwanted=self._cancel_waiting, freed=wake)
+        self.writer = Writer(libpq_url(settings.database_url), refused=self.lost, unwanted=self._cancel_waiting, freed=wake)
         self.engine = Engine(
             driver_url(settings.database_url),
             leases.FENCE_SQL,
@@ -129,7 +133,7 @@ class Host:
             wake(run_id)
             return False
         try:
-            lease = leases.claim(run_id, self.worker_id, alone=self._alone)
+            lease = leases.claim(self._ledger(), run_id, self.worker_id, alone=self._alone)
         except BaseException:
             self._slots.release()
             raise
@@ -139,6 +143,13 @@ class Host:
             return False
         self._begin(lease)
         return True
+
+    def _ledger(self) -> Ledger:
+        """The ledger of this thread; those of the queue's threads live as long as they."""
+        if not hasattr(self._of_thread, "ledger"):
+            self._of_thread.ledger = Ledger(libpq_url(self.settings.database_url), name="parley-claim")
+        ledger: Ledger = self._of_thread.ledger
+        return ledger
 
     def _hand_on_if_alone(self, run_id: uuid.UUID) -> None:
         if self._hand_on is None or self._stopping.is_set():
@@ -289,15 +300,16 @@ class Host:
         while not self._stopping.wait(self.settings.heartbeat_s):
             try:
                 with self.app.app_context():
-                    unwanted = leases.beat(self.worker_id, runs=len(self._held))
+                    mine = leases.beat(self.worker_id, runs=len(self._held))
             except sa.exc.SQLAlchemyError as error:
                 log.warning("worker.beat_failed", extra={"facts": {"kind": type(error).__name__}})
                 continue
-            if unwanted is None:
+            if mine is None:
                 self._struck_out()
                 continue
-            for run_id in unwanted:
+            for run_id in [run_id for run_id, is_unwanted in mine.items() if is_unwanted]:
                 self._stop_run(run_id)
+            self._give_back_strays(set(mine))
             self._rescue_stuck()
             self._give_up_on_deaf()
             self._give_up_if_too_large()
@@ -313,6 +325,15 @@ class Host:
         for held in list(self._held.values()):
             held.task = None
             self._ended(held, Outcome("error", error=error))
+
+    def _give_back_strays(self, mine: set[uuid.UUID]) -> None:
+        """Give back what is ours by its row alone, two heartbeats in a row."""
+        strays = mine - set(self._held)
+        for run_id in strays & self._strays:
+            log.warning("worker.gives_back_stray", extra={"facts": {"run_id": run_id}})
+            with self.app.app_context():
+                leases.give_back(run_id, self.worker_id)
+        self._strays = strays
 
     def _rescue_stuck(self) -> None:
         """Give runs back that stand behind another agent's blocked code; they begin again from their last checkpoint."""

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from server.kit import whereabouts
 from server.kit.clock import now
 from server.kit.db import after_commit, commit, db, rollback
-from server.runs.actions import end, move, note, wake
+from server.realtime.log import publish
+from server.runs.actions import end, move, wake
+from server.runs.ledger import Ledger
 from server.runs.models import Run, Worker
 
-__all__ = ["FENCE_SQL", "Lease", "beat", "claim", "lost_worker", "register", "release", "retire"]
+__all__ = ["FENCE_SQL", "Lease", "beat", "claim", "give_back", "lost_worker", "register", "release", "retire"]
 
 # What a transaction with checkpoints asks first: which (run, attempt) pairs hold their lease. Their rows cannot change until it ends,
 # and are locked in the order of their ids, as the writer of events does.
@@ -43,6 +44,8 @@ class Lease:
     context: dict[str, Any]
     timeout_s: float
     then: str | None
+    # The number of the run's last event when it was claimed.
+    last_event: int
 
 
 def register(*, is_alone: bool = False) -> uuid.UUID:
@@ -54,68 +57,48 @@ def register(*, is_alone: bool = False) -> uuid.UUID:
     return worker.id
 
 
-def beat(worker_id: uuid.UUID, *, runs: int) -> list[uuid.UUID] | None:
-    """Count the worker's heartbeat up; the runs it holds that somebody wants stopped. None: it was given up, its runs are lost."""
+def beat(worker_id: uuid.UUID, *, runs: int) -> dict[uuid.UUID, bool] | None:
+    """Count the worker's heartbeat up. The runs that it holds, each with whether somebody wants it stopped; None: it was given up."""
     with db.engine.begin() as connection:
-        known = connection.execute(
-            sa.update(Worker).where(Worker.id == worker_id).values(beats=Worker.beats + 1, runs=runs, beat_at=now())
-        ).rowcount
-        if not known:
+        counted = sa.update(Worker).where(Worker.id == worker_id).values(beats=Worker.beats + 1, runs=runs, beat_at=now())
+        if not connection.execute(counted).rowcount:
             return None
-        unwanted = sa.select(Run.id).where(Run.worker_id == worker_id, Run.cancel_requested_at.is_not(None))
-        return list(connection.scalars(unwanted))
+        held = sa.select(Run.id, Run.cancel_requested_at.is_not(None)).where(Run.worker_id == worker_id)
+        return dict(connection.execute(held))
 
 
-def claim(run_id: uuid.UUID, worker_id: uuid.UUID, *, alone: bool = False) -> Lease | None:
+def give_back(run_id: uuid.UUID, worker_id: uuid.UUID) -> None:
+    """Give back a run that is the worker's by its row alone: the answer to its claim was lost on the way."""
+    run = db.session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    if run is not None and run.worker_id == worker_id and run.status == "running":
+        _to_pending(run)
+    commit()
+
+
+def claim(ledger: Ledger, run_id: uuid.UUID, worker_id: uuid.UUID, *, alone: bool = False) -> Lease | None:
     """Take a pending run, or None when it is not to be had now: taken, ended, not due, or behind another one of its thread.
 
     alone: whether this worker carries it with no neighbours; a run whose worker died is only given to such a one.
     """
-    other = sa.orm.aliased(Run)
-    before_it = sa.or_(other.status == "running", sa.and_(other.status == "pending", other.id < Run.id))
-    is_behind = sa.exists().where(other.thread_id == Run.thread_id, other.id != Run.id, before_it)
-    taking = (
-        sa.update(Run)
-        .where(Run.id == run_id, Run.status == "pending", Run.is_alone == alone, ~is_behind)
-        .where(sa.or_(Run.available_at.is_(None), Run.available_at <= sa.func.now()))
-        .values(
-            status="running",
-            attempt=Run.attempt + 1,
-            worker_id=worker_id,
-            started_at=sa.func.coalesce(Run.started_at, sa.func.now()),
-            updated_at=sa.func.now(),
-        )
-        .returning(Run)
-        .execution_options(synchronize_session=False)
-    )
-    try:
-        run = db.session.scalars(taking, execution_options={"populate_existing": True}).one_or_none()
-    except IntegrityError:  # another run of the thread was claimed at the same moment
-        rollback()
+    claimed = ledger.claim(run_id, worker_id, alone=alone)
+    if claimed is None:
         return None
-    if run is None:
-        rollback()
-        return None
-    if run.attempt == 1:
-        note(run, [("run", {"run_id": str(run.id), "status": "running", "attempt": 1})])
-    lease = _lease(run)
-    commit()
-    return lease
-
-
-def _lease(run: Run) -> Lease:
+    if claimed.event is not None:
+        publish([claimed.event])
+    row = claimed.row
     return Lease(
-        run.id,
-        run.attempt,
-        run.owner_id,
-        run.agent_id,
-        run.thread_id,
-        run.stream,
-        run.input,
-        run.command,
-        run.context,
-        run.timeout_s,
-        run.then,
+        run_id=row.id,
+        attempt=row.attempt,
+        owner_id=row.owner_id,
+        agent_id=row.agent_id,
+        thread_id=row.thread_id,
+        stream=row.stream,
+        input=row.input,
+        command=row.command,
+        context=row.context,
+        timeout_s=row.timeout_s,
+        then=row.then,
+        last_event=row.last_event,
     )
 
 

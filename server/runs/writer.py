@@ -1,7 +1,6 @@
 """The one writer of a worker process: groups what all its runs emit, and their ends, into transactions, then publishes.
 
-It flushes at once when idle and again as soon as the last flush is done, so a lone token is not delayed and a flood is batched.
-One transaction checks each run's attempt, takes the numbers, stores the events, moves the runs that ended, and commits.
+It writes at once when idle and again as soon as the last write is done, so a lone token is not delayed and a flood is batched.
 """
 
 from __future__ import annotations
@@ -11,20 +10,17 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-import sqlalchemy as sa
-from flask import Flask
-from sqlalchemy import Connection
+import psycopg
 
 from server.kit.clock import now
-from server.kit.db import db
 from server.realtime import log
 from server.realtime.events import Event
 from server.runs.leases import Lease
-from server.runs.models import Run
+from server.runs.ledger import End, Entry, Ledger, Noted
 
 __all__ = ["Ending", "Writer"]
 
@@ -35,6 +31,7 @@ Listener = Callable[[uuid.UUID], object]
 MAX_PENDING = 20_000  # events waiting for the database before agents are asked to wait
 MAX_FLUSH = 2_000  # events of one transaction
 MAX_TOKEN_CHARS = 4_000  # how long a token grows when those that wait together are joined
+FAILURE = {"code": "internal", "message": "Internal server error", "retryable": False}
 RETRY_S = 0.5  # pause after a transaction that failed, e.g. while PostgreSQL restarts
 
 
@@ -51,31 +48,12 @@ class Ending:
 
 
 @dataclass
-class Batch:
-    """What one transaction writes."""
+class Part:
+    """What is to be written of one run, and who asked."""
 
-    emitted: list[tuple[Lease, Event]] = field(default_factory=list)
-    endings: list[Ending] = field(default_factory=list)
-
-    def by_run(self) -> list[Batch]:
-        """The batch in parts, one a run."""
-        parts: dict[uuid.UUID, Batch] = {}
-        for lease, event in self.emitted:
-            parts.setdefault(lease.run_id, Batch()).emitted.append((lease, event))
-        for ending in self.endings:
-            parts[ending.lease.run_id].endings.append(ending)
-        return list(parts.values())
-
-
-@dataclass(frozen=True)
-class Written:
-    """What one transaction did. held: the runs whose lease was good. unwanted: those that wait for a human although somebody has
-    cancelled them meanwhile. freed: those that may begin now."""
-
-    held: set[uuid.UUID]
-    events: Sequence[Event]
-    unwanted: Sequence[uuid.UUID]
-    freed: Sequence[uuid.UUID]
+    lease: Lease
+    entry: Entry
+    ending: Ending | None = None
 
 
 class Writer:
@@ -86,12 +64,14 @@ class Writer:
     freed: called with the id of each run that may begin now, because another of its thread has ended.
     """
 
-    def __init__(self, app: Flask, *, refused: Listener, unwanted: Listener, freed: Listener) -> None:
-        self._app = app
+    def __init__(self, database_url: str, *, refused: Listener, unwanted: Listener, freed: Listener) -> None:
+        self._ledger = Ledger(database_url, name="parley-writer")
         self._refused = refused
         self._unwanted = unwanted
         self._freed = freed
         self._queue: list[tuple[Lease, Event] | Ending] = []
+        # How long the log of each attempt in progress is, as far as this writer has written it.
+        self._lengths: dict[tuple[uuid.UUID, int], int] = {}
         self._changed = threading.Condition()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._write_forever, name="writer", daemon=True)
@@ -126,74 +106,74 @@ class Writer:
             self._changed.notify()
 
     def _write_forever(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            self._settle(batch)
+        while taken := self._taken():
+            self._settle(self._gathered(taken))
 
-    def _settle(self, batch: Batch) -> None:
-        """Write a batch, however long the database is away; what cannot be written as it is must not cost the others."""
-        while True:
-            try:
-                written = self._write(batch)
-                break
-            except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-                logger.warning("writer.retry", extra={"facts": {"kind": type(error).__name__, "events": len(batch.emitted)}})
-                time.sleep(RETRY_S)
-            except Exception as error:
-                self._settle_apart(batch, error)
-                return
-        log.publish(written.events)
-        self._tell(batch, written)
+    def _gathered(self, taken: Sequence[tuple[Lease, Event] | Ending]) -> list[Part]:
+        """What was taken, run by run; each run's events in the order in which it said them."""
+        parts: dict[tuple[uuid.UUID, int], Part] = {}
+        for item in taken:
+            lease = item.lease if isinstance(item, Ending) else item[0]
+            key = (lease.run_id, lease.attempt)
+            if key not in parts:
+                base = self._lengths.get(key, lease.last_event)
+                parts[key] = Part(lease, Entry(lease.run_id, lease.attempt, lease.thread_id, base, []))
+            _add(parts[key], item)
+        return list(parts.values())
 
-    def _settle_apart(self, batch: Batch, error: Exception) -> None:
-        """Write each run's part of a batch by itself; a part that fails even so ends its run as an error."""
-        parts = batch.by_run()
-        if len(parts) > 1:
-            for part in parts:
-                self._settle(part)
-            return
-        logger.error("writer.cannot_write", exc_info=error)
-        lease = batch.emitted[0][0]
-        failure = {"code": "internal", "message": "Internal server error", "retryable": False}
-        ending = Ending(lease, "error", error=failure, written=batch.endings[0].written if batch.endings else _nobody_asks)
-        if batch.endings and batch.endings[0].error == failure:
-            _call(ending.written, False)
-            return
-        self._refused(lease.run_id)
-        self._settle(Batch([(lease, event) for event in last_events(ending)], [ending]))
-
-    def _next_batch(self) -> Batch | None:
+    def _taken(self) -> list[tuple[Lease, Event] | Ending]:
+        """What waits, at most so much; nothing when it is time to stop."""
         with self._changed:
-            while not self._queue:
-                if self._is_stopping:
-                    return None
+            while not self._queue and not self._is_stopping:
                 self._changed.wait()
             taken, self._queue = self._queue[:MAX_FLUSH], self._queue[MAX_FLUSH:]
-        batch = Batch()
-        for item in taken:
-            if isinstance(item, Ending):
-                batch.endings.append(item)
-                batch.emitted.extend((item.lease, event) for event in last_events(item))
-            else:
-                _append(batch.emitted, item)
-        return batch
+            return taken
 
-    def _write(self, batch: Batch) -> Written:
-        with self._app.app_context(), db.engine.begin() as connection:
-            held, events = _number_runs(connection, batch.emitted)
-            events = log.number_streams(connection, events)
-            log.store(connection, events)
-            mine = [ending for ending in batch.endings if ending.lease.run_id in held]
-            unwanted = _move(connection, mine)
-            return Written(held, events, unwanted, _next_of_threads(connection, mine))
+    def _settle(self, parts: list[Part]) -> None:
+        """Write parts, however long the database is away; one that cannot be written as it is must not cost the others."""
+        again = False
+        while True:
+            try:
+                noted = self._ledger.write([part.entry for part in parts], again=again)
+                break
+            except psycopg.OperationalError as error:
+                again = True
+                logger.warning("writer.retry", extra={"facts": {"kind": type(error).__name__, "runs": len(parts)}})
+                time.sleep(RETRY_S)
+            except Exception as error:
+                self._settle_apart(parts, error)
+                return
+        log.publish(noted.events)
+        self._tell(parts, noted)
 
-    def _tell(self, batch: Batch, written: Written) -> None:
-        for run_id in {lease.run_id for lease, _ in batch.emitted} - written.held:
-            _call(self._refused, run_id)
-        for ending in batch.endings:
-            _call(ending.written, ending.lease.run_id in written.held)
-        for run_id in written.unwanted:
+    def _settle_apart(self, parts: list[Part], error: Exception) -> None:
+        """Write each run's part by itself; a part that fails even so ends its run as an error."""
+        if len(parts) > 1:
+            for part in parts:
+                self._settle([part])
+            return
+        logger.error("writer.cannot_write", exc_info=error)
+        lease, ending = parts[0].lease, parts[0].ending
+        if ending is not None and ending.error == FAILURE:
+            _call(ending.written, False)
+            return
+        _call(self._refused, lease.run_id)
+        failed = Ending(lease, "error", error=FAILURE, written=ending.written if ending else _nobody_asks)
+        self._settle(self._gathered([failed]))
+
+    def _tell(self, parts: Sequence[Part], noted: Noted) -> None:
+        for part in parts:
+            is_mine = part.entry.key in noted.held
+            self._lengths[part.entry.key] = part.entry.base + len(part.entry.events)
+            if part.ending is not None or not is_mine:
+                del self._lengths[part.entry.key]
+            if part.ending is not None:
+                _call(part.ending.written, is_mine)
+            elif not is_mine:
+                _call(self._refused, part.entry.run_id)
+        for run_id in noted.unwanted:
             _call(self._unwanted, run_id)
-        for run_id in written.freed:
+        for run_id in noted.freed:
             _call(self._freed, run_id)
 
 
@@ -225,79 +205,20 @@ def last_events(ending: Ending) -> list[Event]:
     ]
 
 
-def _append(emitted: list[tuple[Lease, Event]], item: tuple[Lease, Event]) -> None:
+def _add(part: Part, item: tuple[Lease, Event] | Ending) -> None:
+    if not isinstance(item, Ending):
+        _append(part.entry.events, item[1])
+        return
+    part.ending = item
+    part.entry.events.extend(last_events(item))
+    part.entry.end = End(item.status, item.output, item.error, item.interrupts, is_followed=part.lease.then is not None)
+
+
+def _append(events: list[Event], event: Event) -> None:
     """Append an event; a token that follows a token of the same message, both still waiting, becomes part of it."""
-    lease, event = item
-    if emitted and event.type == "token" and emitted[-1][1].type == "token" and emitted[-1][0] is lease:
-        previous, this = emitted[-1][1].load(), event.load()
+    if events and event.type == "token" and events[-1].type == "token":
+        previous, this = events[-1].load(), event.load()
         if previous["message_id"] == this["message_id"] and len(previous["delta"]) < MAX_TOKEN_CHARS:
-            joined = {**previous, "delta": previous["delta"] + this["delta"]}
-            emitted[-1] = (lease, replace(event, data=orjson.dumps(joined)))
+            events[-1] = replace(event, data=orjson.dumps({**previous, "delta": previous["delta"] + this["delta"]}))
             return
-    emitted.append(item)
-
-
-def _number_runs(connection: Connection, emitted: Sequence[tuple[Lease, Event]]) -> tuple[set[uuid.UUID], list[Event]]:
-    """Check every run's attempt and take its numbers, locking its row: the runs still held, and their events, numbered."""
-    counts: dict[tuple[uuid.UUID, int], int] = {}
-    for lease, _ in emitted:
-        counts[lease.run_id, lease.attempt] = counts.get((lease.run_id, lease.attempt), 0) + 1
-    rows = connection.execute(
-        sa.text(
-            "WITH held AS (SELECT runs.id, wanted.n FROM runs "
-            "JOIN unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:counts AS int[])) AS wanted(id, attempt, n) "
-            "ON runs.id = wanted.id AND runs.attempt = wanted.attempt "
-            "WHERE runs.status = 'running' ORDER BY runs.id FOR NO KEY UPDATE OF runs) "
-            "UPDATE runs SET last_event = runs.last_event + held.n FROM held WHERE runs.id = held.id "
-            "RETURNING runs.id, runs.attempt, runs.last_event"
-        ),
-        {
-            "ids": [run_id for run_id, _ in counts],
-            "attempts": [attempt for _, attempt in counts],
-            "counts": list(counts.values()),
-        },
-    ).all()
-    upcoming = {(run_id, attempt): last - counts[run_id, attempt] + 1 for run_id, attempt, last in rows}
-    numbered = []
-    for lease, event in emitted:
-        key = (lease.run_id, lease.attempt)
-        if key in upcoming:
-            numbered.append(replace(event, run_seq=upcoming[key]))
-            upcoming[key] += 1
-    return {run_id for run_id, _ in upcoming}, numbered
-
-
-def _move(connection: Connection, endings: Sequence[Ending]) -> list[uuid.UUID]:
-    """Move the runs whose rows this transaction has locked to their new status; those that wait now although they were cancelled."""
-    moment = now()
-    unwanted = []
-    for ending in endings:
-        is_over = ending.status != "interrupted"
-        moving = (
-            sa.update(Run)
-            .where(Run.id == ending.lease.run_id)
-            .values(
-                status=ending.status,
-                output=ending.output,
-                error=ending.error,
-                interrupts=ending.interrupts,
-                command=None,
-                worker_id=None,
-                updated_at=moment,
-                finished_at=moment if is_over else None,
-                then_due_at=moment if is_over and ending.lease.then else None,
-            )
-            .returning(Run.cancel_requested_at)
-        )
-        if connection.scalar(moving) is not None and not is_over:
-            unwanted.append(ending.lease.run_id)
-    return unwanted
-
-
-def _next_of_threads(connection: Connection, endings: Sequence[Ending]) -> list[uuid.UUID]:
-    """The runs that may begin, now that another of their thread has ended."""
-    threads = [ending.lease.thread_id for ending in endings if ending.lease.thread_id is not None]
-    if not threads:
-        return []
-    waiting = sa.select(Run.thread_id, Run.id).distinct(Run.thread_id).where(Run.thread_id.in_(threads), Run.status == "pending")
-    return [run_id for _, run_id in connection.execute(waiting.order_by(Run.thread_id, Run.id))]
+    events.append(event)

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, send_from_directory
 
 from server.kit.http import answer
+from server.web import openapi
 from server.web.health import health
 from server.web.schemas import Health, Pong
 
@@ -58,8 +59,6 @@ def redoc() -> Response:
 @door.get("/openapi.json")
 def description() -> dict[str, Any]:
     """The API's description. Source: OpenAPI 3.1."""
-    from server.web import openapi
-
     return openapi.spec(current_app)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -17,7 +20,7 @@ from server.kit.http import parse_id
 from server.realtime import log
 from server.settings import Settings
 from tests.chats.raw import Raw
-from tests.talk import Person
+from tests.talk import PASSWORD, Person
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -38,16 +41,19 @@ class Door:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Take no more connections, and end those that are open."""
         self.server.shutdown()
         self.server.server_close()
+        for seat in list(self.rooms.seats.values()):
+            self.rooms.leave(seat.sid)
+            seat.wire.cut()
 
-    def happen(self, chat_id: str, kind: str, **facts: Any) -> int:
-        """Let an event happen in a chat; its number."""
+    def happen(self, chat_id: str, kind: str, *, times: int = 1, **facts: Any) -> None:
+        """Let an event happen in a chat so many times, in one transaction."""
         with self.app.app_context():
-            event = log.append(stream_of(parse_id(chat_id)), kind, facts)  # type: ignore[arg-type]
+            for _ in range(times):
+                log.append(stream_of(parse_id(chat_id)), kind, facts)  # type: ignore[arg-type]
             commit()
-        return event.seq or 0
 
     def open(self, person: Person, chat_id: str, *, since: int | None = None) -> Raw:
         """A socket of a person in a chat, let in."""
@@ -63,6 +69,15 @@ class Door:
 
 
 MakeDoor = Callable[..., Door]
+
+
+def again(person: Person) -> Person:
+    """The same person, signed in once more, elsewhere."""
+    elsewhere = copy.copy(person)
+    elsewhere.http = requests.Session()
+    elsewhere.tokens = elsewhere.call("POST", "/auth/login", json={"email": person.email, "password": PASSWORD})
+    elsewhere.http.headers["Authorization"] = f"Bearer {elsewhere.tokens['access_token']}"
+    return elsewhere
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +96,8 @@ def doors(migrated_app: Flask, settings: Settings) -> Iterator[MakeDoor]:
     yield make
     for door in opened.values():
         door.close()
+    # Its thread outlives the servers, and would say that they are away.
+    logging.getLogger("server.realtime.tail").disabled = True
 
 
 @pytest.fixture(scope="module")

@@ -159,8 +159,8 @@ class Visitor:
 
     def has_answer(self, text: str | re.Pattern[str]) -> None:
         """Wait until the newest answer is complete and says that."""
-        expect(self.answer.locator("time")).to_be_visible()
         expect(self.answer_text).to_have_text(text)
+        expect(self.answer.locator("time")).to_be_visible()
 
     def begins_to_answer(self, text: str | re.Pattern[str]) -> None:
         """Wait until an answer that is still being made has come to that."""

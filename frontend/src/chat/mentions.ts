@@ -14,8 +14,9 @@ export function mentionAt(text: string, caret: number): Mention | null {
   return found ? { start: caret - found[2]!.length - 1, query: found[2]!.toLowerCase() } : null;
 }
 
-/** The agents that a half-typed mention may mean, those whose name begins with it first. */
+/** The agents that a half-typed mention may mean, those whose name begins with it first; none when it is complete. */
 export function candidates(agents: Agent[], query: string): Agent[] {
+  if (agents.some((agent) => agent.agent_id.toLowerCase() === query)) return [];
   const rank = (agent: Agent): number => {
     const names = [agent.agent_id.toLowerCase(), agent.name.toLowerCase()];
     if (names.some((name) => name.startsWith(query))) return 0;

@@ -31,6 +31,7 @@ export function Field({ label, name, type = "text", value, hint, errors, isOptio
         required={!isOptional}
         aria-invalid={errors?.length ? true : undefined}
         aria-describedby={note ? `${id}-note` : undefined}
+        autofocus={autoFocus}
         ref={autoFocus ? focus : undefined}
         {...rest}
       />

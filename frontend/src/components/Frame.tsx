@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Room } from "../room";
 import { href, useRoute } from "../router";
 import { Icon, Logo } from "./Icon";
@@ -77,7 +77,7 @@ function TopBar({ room }: { room: Room | null }) {
 
 function Drawer({ room, onClose }: { room: Room | null; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const onClick = (event: MouseEvent) => {
     const target = event.target as HTMLElement;
     if (target === dialog.current || target.closest("a")) onClose();

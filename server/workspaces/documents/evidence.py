@@ -20,7 +20,7 @@ __all__ = ["Evidence", "Unit", "evidence"]
 
 WINDOW = 3  # sentences that are read together
 ALONE_SHARE = 0.7  # of the coverage, what the best single line covers; the rest is the best window's
-HEADING_WORTH = 0.85  # a word of the question that only the heading holds
+HEADING_WORTH = 0.95  # a word of the question that only the heading holds
 NAME_WORTH = 0.6
 SYNONYM_CREDIT = 0.5
 NEAR = 3  # words of which no more than two others stand between

@@ -21,12 +21,12 @@ from server.workspaces.documents.words import content_terms, is_common, is_name,
 __all__ = ["Asked", "Index", "Meaning", "asked_of"]
 
 K1 = 1.2
-B = 0.4
+B = 0.3
 HEADING_COUNTS = 3  # a word in the heading is worth so many in the text
 NAME_COUNTS = 1
 MAX_COUNT = 63  # six bits of a posting
-SYNONYM_WEIGHT = 0.45
-ONLY_SYNONYM_WEIGHT = 0.75  # of a word that the passages never use themselves
+SYNONYM_WEIGHT = 0.35
+ONLY_SYNONYM_WEIGHT = 0.65  # of a word that the passages never use themselves
 ALIKE_WEIGHT = 0.8
 ALIKE = 0.72  # cosine of two words' n-grams above which they count as forms of one
 ALIKE_CHARS = 5
@@ -35,6 +35,7 @@ MAX_ALIKE = 6
 COMMON_WEIGHT = 0.35
 UNKNOWN_COMMON_WEIGHT = 0.12
 PART_WEIGHT = 0.4
+UNKNOWN_WEIGHT = 1.0
 NAME_WEIGHT = 1.4
 MAX_QUESTION_TERMS = 40
 
@@ -228,6 +229,8 @@ def _meaning(index: Index, term: str, parts: tuple[str, ...], joined: str | None
         share = NAME_WEIGHT
     elif is_common(term):
         share = COMMON_WEIGHT if is_known or similar else UNKNOWN_COMMON_WEIGHT
+    elif not is_known:
+        share = UNKNOWN_WEIGHT
     return Meaning(term, _rarity(index, term, similar) * share, forms, is_known)
 
 
