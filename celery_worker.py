@@ -15,15 +15,12 @@ import importlib
 
 from celery.platforms import SecurityWarning
 
-from server.app import create_app
+from server.app import TASKS, create_app
 from server.kit import queue
 from server.kit.embedded.attachment import attach
 from server.settings import export, load
 
 __all__ = ["celery", "options"]
-
-# Every module that has tasks.
-TASKS = ("server.runs.tasks", "server.chats.tasks")
 
 # Its reason is pickle; this server's queue takes JSON alone.
 warnings.filterwarnings("ignore", category=SecurityWarning)

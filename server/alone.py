@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
 from flask import Flask
 
-import server.chats.tasks  # noqa: F401
-from server.app import create_app
+from server.app import TASKS, create_app
 from server.runs.alone import fork_forever
 from server.settings import load
+
+for name in TASKS:
+    importlib.import_module(name)
 
 
 def make_app() -> Flask:

@@ -6,13 +6,14 @@ import importlib
 
 from flask import Flask
 from flask_migrate import Migrate
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from server.accounts import tokens
 from server.agents import catalogue
-from server.kit import db, http, logs, migration, queue, redis
+from server.kit import cors, db, http, logs, migration, queue, redis
 from server.settings import Settings
 
-__all__ = ["create_app"]
+__all__ = ["TASKS", "create_app"]
 
 # Every HTTP door: a module that has a blueprint `door`.
 DOORS = (
@@ -25,6 +26,8 @@ DOORS = (
 )
 # Every Socket.IO door: a module that has `install(app, settings)`.
 GATES = ("server.chats.gate",)
+# Every module that has tasks of the queue.
+TASKS = ("server.runs.tasks", "server.chats.tasks")
 # Every module that has models; the migrations are made from them.
 MODELS = (
     "server.accounts.models",
@@ -41,7 +44,7 @@ def create_app(settings: Settings, *, doors: bool = True) -> Flask:
 
     doors: False for a worker or scheduler, which needs the ground (database, queue, settings) alone.
     """
-    logs.configure(settings.log_level)
+    logs.configure("debug" if settings.debug else settings.log_level)
     app = Flask("server", static_folder=None)
     app.config["SETTINGS"] = settings
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -55,6 +58,10 @@ def create_app(settings: Settings, *, doors: bool = True) -> Flask:
     if doors:
         tokens.install(app)
         http.install(app)
+        cors.install(app, settings)
+        if settings.trusted_proxies:
+            trusted = settings.trusted_proxies
+            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=trusted)  # type: ignore[method-assign]
         for name in DOORS:
             app.register_blueprint(importlib.import_module(name).door)
         for name in GATES:

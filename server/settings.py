@@ -46,7 +46,7 @@ class Settings:
     redis_fallback: bool = setting(False, "Set by the start: the embedded server stands in for a `REDIS_URL` that did not answer.")
     agents_config: str = setting("", "Path of a `langgraph.json`. Empty: `langgraph.json` in the working folder, if there is one.")
     secret_key: str = setting("", "Signs tokens and strings. Empty: generated once into `DATA_DIR/secret.json` (mode 0600).")
-    debug: bool = setting(False, "Longer errors in the log. Refused unless bound to loopback.")
+    debug: bool = setting(False, "Logs everything (`LOG_LEVEL=debug`). Refused unless bound to loopback.")
     log_level: str = setting("info", "`debug`, `info`, `warning` or `error`.")
 
     # Processes

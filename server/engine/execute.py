@@ -96,15 +96,19 @@ async def _listen(job: Job, streamed: AsyncIterator[Any], emit: Emit) -> Outcome
             interrupts += [] if namespace else parts.interrupts_in(part)
         else:
             for kind, data in narrator.tell(mode, part):
+                if narrator.said_chars > job.max_output_bytes:
+                    return _too_large(job)
                 emit(kind, data)
-        if narrator.said_chars > job.max_output_bytes:
-            return _too_large(job)
-        # The database writes in a thread of its own and rings nobody: looking is all that can be done.
-        while emit.is_full:
-            await asyncio.sleep(FULL_PAUSE_S)
+        await _wait_for_room(emit)
     if interrupts:
         return Outcome("interrupted", interrupts=interrupts)
     return _succeeded(job, values)
+
+
+async def _wait_for_room(emit: Emit) -> None:
+    """Hold the agent back while the database cannot keep up. Its writer is a thread and rings no loop, so it is looked at."""
+    while emit.is_full:  # noqa: ASYNC110
+        await asyncio.sleep(FULL_PAUSE_S)
 
 
 def _config(job: Job) -> RunnableConfig:

@@ -38,6 +38,9 @@ __all__ = ["Description", "answer", "body", "described", "describe", "install", 
 
 log = logging.getLogger(__name__)
 
+# The codes of refusals that the framework makes, by status; any other is `bad_request`.
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+
 View = Callable[..., Any]
 Render = Callable[[Refusal], dict[str, Any]]
 Rendered = tuple[dict[str, Any], int, dict[str, str]]
@@ -234,7 +237,7 @@ def _refused(refusal: Refusal) -> Rendered:
 def _http_error(error: HTTPException) -> ResponseReturnValue:
     if error.code is None or error.code < 400:
         return error
-    refusal = TooLarge() if error.code == 413 else Refusal(error.name)
+    refusal = TooLarge() if error.code == 413 else Refusal(error.name, code=HTTP_CODES.get(error.code))
     refusal.status = error.code
     rendered, status, headers = _refused(refusal)
     kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}

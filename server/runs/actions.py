@@ -171,7 +171,7 @@ def end(run: Run, status: str, *, error: dict[str, Any] | None = None) -> None:
     run.interrupts = None
     run.finished_at = now()
     events: list[tuple[str, dict[str, Any]]] = []
-    if error is not None and status == "error":
+    if error is not None and status != "cancelled":
         events.append(("error", {"run_id": str(run.id), **error}))
     events.append(("run", {"run_id": str(run.id), "status": status, "attempt": run.attempt}))
     note(run, events)

@@ -53,18 +53,19 @@ class Sweep:
     def reap(self) -> list[uuid.UUID]:
         """Take the runs from every worker whose process is gone, or whose count has not changed for a lease; the runs that wait again."""
         moment = self.monotonic()
-        workers = db.session.scalars(sa.select(Worker)).all()
+        columns = sa.select(Worker.id, Worker.beats, Worker.place, Worker.pid, Worker.began)
+        workers = db.session.execute(columns).all()
         rollback()
-        self._seen = {worker.id: self._seen.get(worker.id, (worker.beats, moment)) for worker in workers}
+        self._seen = {worker_id: self._seen.get(worker_id, (beats, moment)) for worker_id, beats, *_ in workers}
         waiting: list[uuid.UUID] = []
-        for worker in workers:
-            known, since = self._seen[worker.id]
-            if is_gone(Whereabouts(worker.place, worker.pid, worker.began)):
-                waiting += self._lost(worker.id, None)
-            elif known != worker.beats:
-                self._seen[worker.id] = (worker.beats, moment)
+        for worker_id, beats, place, pid, began in workers:
+            known, since = self._seen[worker_id]
+            if is_gone(Whereabouts(place, pid, began)):
+                waiting += self._lost(worker_id, None)
+            elif known != beats:
+                self._seen[worker_id] = (beats, moment)
             elif moment - since > self.settings.lease_s:
-                waiting += self._lost(worker.id, worker.beats)
+                waiting += self._lost(worker_id, beats)
         return waiting
 
     def _lost(self, worker_id: uuid.UUID, beats: int | None) -> list[uuid.UUID]:

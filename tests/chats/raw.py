@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,12 +19,14 @@ WAIT_S = 15.0
 class Raw:
     """A WebSocket on which the namespace was asked for; `greeting` is the server's answer to that.
 
-    auth: the object of the CONNECT packet; None sends none. query: what older clients put into the address.
+    auth: the object of the CONNECT packet; None sends none. query: what older clients put into the address. Its system keeps little of
+    what it has not read yet, so that a server soon notices that it does not read.
     """
 
     def __init__(self, base_url: str, auth: Any = None, *, query: dict[str, str] | None = None, since: int | None = None) -> None:
         address = base_url.replace("http", "ws") + "/socket.io/?" + urlencode({"EIO": "4", "transport": "websocket", **(query or {})})
-        self.link = websocket.create_connection(address, timeout=WAIT_S)
+        keep_little = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)]
+        self.link = websocket.create_connection(address, timeout=WAIT_S, sockopt=keep_little, skip_utf8_validation=True)
         self.frames: list[str] = []
         self.events: list[tuple[str, Any]] = []
         self.acks: dict[int, Any] = {}

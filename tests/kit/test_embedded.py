@@ -157,6 +157,9 @@ def test_a_path_too_long_for_a_socket_gets_one_elsewhere(data_dir: Path) -> None
     with attach(load({}, data_dir=deep)) as attachment:
         assert is_answering(attachment)
         assert str(deep) not in attachment.settings.database_url
+        elsewhere = system.socket_folder(deep, postgres.SOCKET_NAME)
+        assert elsewhere.stat().st_mode & 0o077 == 0
+    assert not elsewhere.exists()
 
 
 def test_a_path_with_a_space_and_a_comma_works(data_dir: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Response, expect
 
 from tests.page.conftest import Visit
 from tests.page.visitor import PASSWORD, Visitor, counted
@@ -16,6 +16,11 @@ from tests.page.wire import Wire
 from tests.stack import Stack
 
 FIRST_LOAD_BYTES = 100_000
+FOCUSED = """() => {
+    const each = document.activeElement;
+    return each.getAttribute("aria-label") ?? each.labels?.[0]?.innerText ?? each.innerText;
+}"""
+MARKDOWN = "### Hours\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- one\n\n> two\n\n```sh\nls -l\n```\n\n[three](https://example.org) `four`"
 HARBOUR = b"# Harbour\n\nThe harbour opens at half past five in summer.\n\n# Berths\n\nA berth is booked the day before.\n"
 
 
@@ -337,9 +342,8 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
 
     def reach(name: str) -> None:
         """Press Tab until the thing of that name has the focus, and see that it shows it."""
-        focused = "() => { const e = document.activeElement; return e.getAttribute('aria-label') ?? e.labels?.[0]?.innerText ?? e.innerText }"
         for _ in range(40):
-            if somebody.page.evaluate(focused).strip() == name:
+            if somebody.page.evaluate(FOCUSED).strip() == name:
                 assert somebody.page.evaluate("document.activeElement.matches(':focus-visible')")
                 return
             keys.press("Tab")
@@ -413,7 +417,7 @@ def _completion(somebody: Visitor) -> None:
 
 def _answer(somebody: Visitor) -> None:
     somebody.signed_up().with_workspace("Work", "echo")
-    somebody.say("@echo ### Hours\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- one\n\n> two\n\n```sh\nls -l\n```\n\n[three](https://example.org) `four`")
+    somebody.say(f"@echo {MARKDOWN}")
     expect(somebody.answer.locator("time")).to_be_visible()
 
 
@@ -490,17 +494,13 @@ def test_on_a_narrow_screen_the_menu_opens_and_leads_on(visit: Visit) -> None:
 
 def test_the_first_load_is_small(visit: Visit) -> None:
     somebody = visit()
-    bodies: list[bytes] = []
-    somebody.page.on("requestfinished", lambda request: bodies.append((request.response() or _none()).body()))
+    answers: list[Response] = []
+    somebody.page.on("response", answers.append)
     somebody.go("/#/sign-in")
     expect(somebody.heading("Sign in")).to_be_visible()
     somebody.page.wait_for_load_state("networkidle")
-    assert len(bodies) >= 3
-    assert sum(len(gzip.compress(body)) for body in bodies) <= FIRST_LOAD_BYTES
-
-
-def _none() -> None:
-    raise AssertionError("a request without a response")
+    assert len(answers) >= 3
+    assert sum(len(gzip.compress(answer.body())) for answer in answers) <= FIRST_LOAD_BYTES
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])

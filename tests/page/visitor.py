@@ -18,6 +18,12 @@ expect.set_options(timeout=SLOW_MS)
 # What a browser says by itself when a request is refused, or cut by a test.
 EXPECTED = re.compile(r"Failed to load resource|net::ERR_|WebSocket connection to|WebSocket is closed")
 
+TOO_WIDE = """
+    [...document.querySelectorAll("html, main, dialog, .scroll")]
+        .filter(each => each.scrollWidth > each.clientWidth)
+        .map(each => `too wide: ${each.tagName}`)
+"""
+
 
 def counted(number: int) -> str:
     """What the counting agents say when they count to a number."""
@@ -172,7 +178,4 @@ class Visitor:
         """What axe finds wrong with the page as it stands; the part of it that is wider than the screen, too."""
         found = Axe().run(self.page).response["violations"]
         listed = [f"{each['id']}: {', '.join(' '.join(node['target']) for node in each['nodes'])}" for each in found]
-        wider = self.page.evaluate(
-            "[...document.querySelectorAll('html, main, dialog')].filter(e => e.scrollWidth > e.clientWidth).map(e => `too wide: ${e.tagName}`)"
-        )
-        return [*listed, *wider]
+        return [*listed, *self.page.evaluate(TOO_WIDE)]

@@ -61,7 +61,8 @@ class Wire:
         try:
             far = socket.create_connection(self._server, timeout=10)
         except OSError:
-            return _shut(near)
+            _shut(near)
+            return
         far.settimeout(None)
         with self._lock:
             self._ends |= {near, far}

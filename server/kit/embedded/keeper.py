@@ -182,6 +182,7 @@ class Keeper:
         for server in self.servers:
             if server.child is not None:
                 _wait_or_kill(server.child)
+        postgres.tidy(self.run.parent)
         for name in ("want.database", "want.redis", "redis.replaced"):
             (self.run / name).unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ Durability is PostgreSQL's own: `fsync` and `synchronous_commit` are on. The res
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 from server.kit.embedded import system
 from server.kit.embedded.system import Account, EmbeddedFailed
 
-__all__ = ["MAJOR", "STOP_SIGNAL", "address", "binary", "folder", "is_ready", "leftover", "major_of", "prepare", "spawn"]
+__all__ = ["MAJOR", "STOP_SIGNAL", "address", "binary", "folder", "is_ready", "leftover", "major_of", "prepare", "spawn", "tidy"]
 
 # The layout of a data folder belongs to a major version: it moves only by backup and restore.
 MAJOR = 18
@@ -156,6 +157,14 @@ def is_ready(data_dir: Path, pid: int) -> bool:
     """Whether the server with that pid takes connections."""
     lines = _pid_file(data_dir)
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
+def tidy(data_dir: Path) -> None:
+    """Remove the socket's folder where it had to be a temporary one; for after the server has stopped."""
+    socket_folder = system.socket_folder(data_dir, SOCKET_NAME)
+    if data_dir not in socket_folder.parents:
+        with contextlib.suppress(OSError):
+            socket_folder.rmdir()
 
 
 def leftover(data_dir: Path) -> int | None:

@@ -15,7 +15,7 @@ def _words(text: str) -> frozenset[str]:
 STOP_WORDS: dict[str, frozenset[str]] = {
     "en": _words(
         """
-        a about after again all also am an and any anybody anyone anything are aren't as at be because been before being both but by can
+        a about after again all already also am an and another any anybody anyone anything are aren't as at be because been before being both but by can
         can't cannot could did didn't do does doesn't doing don't done else ever every for from get gets getting give go goes going got
         had has hasn't have having he her here him his how i i'm i've if in instead into is isn't it it's its itself just kind let like
         made make makes many may me mean means might mine more most much must my need needs no nor not now of off often on once one only
@@ -65,21 +65,21 @@ STOP_WORDS: dict[str, frozenset[str]] = {
 COMMON = _words(
     """
     abandon able accompany accomplish accord achieve acquire act actually adapt add adequate admit adopt advance advantage advise affair
-    afford afraid afterwards agree aim allow allowed alone already alter alternative although always amaze amount answer anyhow anywhere
-    apart apparent appeal appear apply approach appropriate approximate arise around arrange arrive ask aspect assign assist associate
-    assume attach attempt attend attention automatic automatically available avoid aware away awful back bad bare base basic basically
-    basis bear beautiful become beforehand begin behave behavior behaviour behind belong below beneath benefit beside best bet better
-    between beyond big billion bit blow boost border bore bother bottom bound brief briefly bring broad bulk burden busy calculate call
-    calm capable capture care careful carefully carry case cast catch cause cease central certain challenge chance change characteristic
-    charge cheap check choose circumstance claim clarify classic clean clear clever close closely collect combine come comfortable comment
-    common commonly compare compete complain complete complex component compose comprise concept concern conclude condition conduct
-    confident confirm conflict confuse consequence consider considerable consist constant constantly construct consult consume contain
-    content context continue contrary contrast contribute convenient conventional convert convince cope core correct correctly correspond
-    count couple cover crucial curious current currently cut daily damage danger dangerous dare dark day deal decide deep default define
+    afford afraid afterwards agree aim allow allowed alone already alter alternative although always amaze amount anyhow anywhere apart
+    apparent appeal appear apply approach appropriate approximate arise around arrange arrive ask aspect assign assist associate assume
+    attach attempt attend attention automatic automatically available avoid aware away awful back bad bare base basic basically basis bear
+    beautiful become beforehand begin behave behavior behaviour behind belong below beneath benefit beside best bet better between beyond
+    big billion bit blow boost border bore bother bottom bound brief briefly bring broad bulk burden busy calculate call calm capable
+    capture care careful carefully carry case cast catch cause cease central certain challenge chance change characteristic charge cheap
+    check choose circumstance claim clarify classic clean clear clever close closely collect combine come comfortable comment common
+    commonly compare compete complain complete complex component compose comprise concept concern conclude condition conduct confident
+    confirm conflict confuse consequence consider considerable consist constant constantly construct consult consume contain content
+    context continue contrary contrast contribute convenient conventional convert convince cope core correct correctly correspond count
+    couple cover crucial curious current currently cut daily damage danger dangerous dare dark day deal decide deep default define
     definite definitely degree deliberate deliver demand demonstrate deny depart depend derive describe desirable desire despite
     destination detail detect determine develop devote die differ difference different differently difficult difficulty direct directly
-    disappear discover discuss dislike display distinct distinguish distribute divide dominate double doubt dozen draw dream drive drop
-    due duplicate duty eager early earn ease easily easy edge effect effective efficient effort eight either elaborate elsewhere emerge
+    disappear discover discuss dislike display distinct distinguish distribute divide dominate double doubt dozen draw dream drive due
+    duplicate duty eager early earn ease easily easy edge effect effective efficient effort eight either elaborate elsewhere emerge
     emphasis employ empty encounter encourage end enforce engage enhance enjoy enormous enough ensure enter entire entirely entitle equal
     equivalent especially essential essentially establish estimate evaluate even eventually evidence evident evolve exact exactly examine
     example exceed except exclude execute exhibit exist expand expect experience explain explicit explicitly explore expose express extend
@@ -103,29 +103,28 @@ COMMON = _words(
     pair part partial partially particular partly pass passage past pattern peculiar people percent perfect perfectly perform period
     permit persist person personal personally persuade phase phrase pick piece place plain plan pleasant pleased plenty plus point popular
     portion pose position positive possess possibility possible possibly potential potentially pour powerful practical practice precise
-    precisely prefer prepare presence present press presumably pretend pretty prevent previous primarily primary prime principal principle
-    prior priority probable probably problem proceed process produce program progress project promise prompt proof proper properly
-    property proportion propose prove provide pull pure purpose pursue push put quality quantity quarter question quick quickly quiet quit
-    raise range rapid rapidly rare rarely rate rather raw reach react read readily ready real realise realize reappear reason recall
-    receive recent recently reckon recognise recognize recommend reduce refer reflect refuse regard regardless regular regularly reject
-    relate relation relative relatively relevant reliable rely remain remark remarkable remember remind repeat repeatedly replace
-    represent request require reserve reside resist resolve resort respect respectively respond response responsible rest restrict result
-    resume retain return reveal reverse rid right rise risk roll rough roughly round rule run rush safe safely sake satisfy save scale
-    scatter scenario scope second section see seek seem segment seldom select send sense sensible separate separately serious seriously
-    serve set settle seven several severe shape share sharp shift short shortly show shut sight sign significant silent similar similarly
-    simple simplify simply simultaneously single situation six size skip slight slightly slip slow slowly small smart smooth smoothly
-    software solely solid solution solve someday somehow sometime sometimes somewhat somewhere soon sort source space spare speak special
-    specially specific specify spend spirit split spot spread stable stage stand standard stare start state statement stay steady step
-    stick stop story straight straightforward strange strategy strength stress stretch strict strictly strike strong strongly structure
-    struggle stuck stuff style subject submit subsequent succeed success successful successfully sudden suddenly sufficient suggest suit
-    suitable sum supply support suppose sure surely surface surprise surround survey suspect sweep switch system tackle talk task ten tend
+    precisely prefer prepare presence present presumably pretend pretty prevent previous primarily primary prime principal principle prior
+    priority probable probably problem proceed produce progress project promise prompt proof proper properly property proportion propose
+    prove provide pull pure purpose pursue push put quality quantity quarter question quick quickly quiet quit raise range rapid rapidly
+    rare rarely rate rather raw reach react readily ready real realise realize reappear reason recall receive recent recently reckon
+    recognise recognize recommend reduce refer reflect regard regardless regular regularly relate relation relative relatively relevant
+    reliable rely remain remark remarkable remind repeatedly represent require reserve reside resist resolve resort respect respectively
+    respond response responsible rest result resume retain reveal reverse rid right rise risk roll rough roughly round rule run rush safe
+    safely sake satisfy scale scatter scenario scope second section see seek seem segment seldom select send sense sensible separate
+    separately serious seriously serve set settle seven several severe shape sharp shift short shortly show shut sight significant silent
+    similar similarly simple simplify simply simultaneously single situation six size skip slight slightly slip slow slowly small smart
+    smooth smoothly software solely solid solution solve someday somehow sometime sometimes somewhat somewhere soon sort source space
+    spare speak special specially specific specify spend spirit spot spread stable stage stand standard stare start state statement stay
+    steady step stick story straight straightforward strange strategy strength stress stretch strict strictly strike strong strongly
+    structure struggle stuck stuff style subject subsequent succeed success successful successfully sudden suddenly sufficient suggest
+    suit suitable sum supply support suppose sure surely surface surprise surround survey suspect sweep system tackle talk task ten tend
     term test thanks thick thin thing think third thorough thoroughly thought thousand threat three thrive throughout throw thus tie tight
     time tiny title today together tool top total touch toward towards transform treat tremendous trend trick trip trouble true truly
-    trust truth try turn twice type typical ultimate ultimately unable unclear undergo underlying understand undertake unexpected
-    unexpectedly unfortunately unique unit unknown unless unlike unlikely unnecessary until unusual upper urge usage useful useless usual
-    usually utmost vague value vanish various vary vast verify version versus view virtual virtually visible visit vital wait wake walk
-    warn waste watch weak wear week weigh well wherever whichever whoever whole wide widely wild willing win wise wish withdraw witness
-    wonder wonderful word work world worry worse worst worth worthwhile worthy wrap write wrong year yes zero
+    trust truth try turn type typical ultimate ultimately unable unclear undergo underlying understand undertake unexpected unexpectedly
+    unfortunately unique unit unknown unless unlike unlikely unnecessary until unusual upper urge usage useful useless usual usually
+    utmost vague value vanish various vary vast verify version versus view virtual virtually visible visit vital wait wake walk warn waste
+    watch weak wear week weigh well wherever whichever whoever whole wide widely wild willing win wise wish withdraw witness wonder
+    wonderful word work world worry worse worst worth worthwhile worthy wrap wrong year yes zero
     """
 )
 
