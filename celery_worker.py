@@ -28,7 +28,8 @@ settings = load()
 if not settings.database_url or not settings.redis_url:
     settings = attach(settings).settings
     export(settings)
-app = create_app(settings, doors=False)
+# Not `app`: that is the name under which the command `celery` would look for its own.
+flask_app = create_app(settings, doors=False)
 celery = queue.celery
 for name in TASKS:
     importlib.import_module(name)

@@ -2,6 +2,7 @@
 # Exit 0 when the built page under server/web/static is what these sources build; 1, with the difference, when it is not.
 set -eu
 cd "$(dirname "$0")"
+[ -d node_modules ] || npm ci --no-audit --no-fund
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 npx --no-install vite build --outDir "$fresh" --emptyOutDir --logLevel warn

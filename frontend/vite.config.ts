@@ -11,7 +11,17 @@ const VIEWERS = [
 ];
 
 /** Packages whose code is part of what is shipped. */
-const SHIPPED = ["preact", "marked", "socket.io-client", "socket.io-parser", "@socket.io/component-emitter", "engine.io-client", "engine.io-parser", "swagger-ui-dist", "redoc"];
+const SHIPPED = [
+  "preact",
+  "marked",
+  "socket.io-client",
+  "socket.io-parser",
+  "@socket.io/component-emitter",
+  "engine.io-client",
+  "engine.io-parser",
+  "swagger-ui-dist",
+  "redoc",
+];
 
 const NODE_MODULES = join(import.meta.dirname, "node_modules");
 
@@ -40,7 +50,9 @@ function licences(): Plugin {
 function licenceOf(pack: string): string {
   const folder = join(NODE_MODULES, pack);
   const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string; license: string };
-  const texts = readdirSync(folder).filter((name) => /^(licen[cs]e|notice)/i.test(name)).sort();
+  const texts = readdirSync(folder)
+    .filter((name) => /^(licen[cs]e|notice)/i.test(name))
+    .sort();
   const body = texts.map((name) => readFileSync(join(folder, name), "utf8").trim()).join("\n\n");
   return `${pack} ${version} (${license})\n${"-".repeat(72)}\n${body}\n`;
 }

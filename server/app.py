@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 
 from flask import Flask
-from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from server.accounts import tokens
 from server.agents import catalogue
-from server.kit import cors, db, http, logs, migration, queue, redis
+from server.kit import cors, db, http, logs, queue, redis
 from server.settings import Settings
 
 __all__ = ["TASKS", "create_app"]
@@ -51,7 +50,6 @@ def create_app(settings: Settings, *, doors: bool = True) -> Flask:
     db.configure(app, settings)
     redis.configure(settings.redis_url)
     queue.configure(app, settings)
-    Migrate(app, db.db, directory=str(migration.folder()))
     for name in MODELS:
         importlib.import_module(name)
     catalogue.install(app, settings)

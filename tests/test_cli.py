@@ -150,6 +150,13 @@ def test_the_app_can_be_imported_by_any_server_in_every_mode(folder: Path, mode:
     assert "Warning" not in done.stderr
 
 
+def test_the_command_celery_finds_its_app_and_every_task(migrated: Path) -> None:
+    code = "from celery.app.utils import find_app; found = find_app('celery_worker'); print(found.main, 'runs.execute' in found.tasks)"
+    environ = plain_environment(DATA_DIR=str(migrated))
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=100)
+    assert done.stdout == "parley True\n", done.stderr
+
+
 def test_the_supervisor_stays_small(folder: Path) -> None:
     large = ("celery", "flask", "psycopg", "redis", "sqlalchemy")
     code = f"import server.cli, server.supervisor, sys; print([name for name in {large} if name in sys.modules])"

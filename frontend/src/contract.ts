@@ -132,6 +132,4 @@ export interface Refusal {
   message: string;
 }
 
-export type Acknowledgement =
-  | { ok: true; message_id?: string; run_id?: string; seq?: number }
-  | { ok: false; error: Refusal };
+export type Acknowledgement = { ok: true; message_id?: string; run_id?: string; seq?: number } | { ok: false; error: Refusal };

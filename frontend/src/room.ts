@@ -35,7 +35,16 @@ export function useLoadedRoom(workspaceId: string): Room {
   const agents = workspace.value ? agentsOf(workspace.value, catalogue.value ?? []) : [];
   const coordinator = agents.find((agent) => agent.agent_id === workspace.value?.coordinator_agent) ?? null;
   const role = workspace.value?.role;
-  return { workspaceId, workspace, catalogue, chats, agents, coordinator, isOwner: role === "owner", isEditor: role === "owner" || role === "editor" };
+  return {
+    workspaceId,
+    workspace,
+    catalogue,
+    chats,
+    agents,
+    coordinator,
+    isOwner: role === "owner",
+    isEditor: role === "owner" || role === "editor",
+  };
 }
 
 function agentsOf(workspace: Workspace, catalogue: Agent[]): Agent[] {

@@ -10,7 +10,15 @@ import * as api from "./api";
 import { ApiError } from "./api";
 import { keepOutbox, keptOutbox, outgoing } from "./chat/outbox";
 import { EMPTY, happen, receive, type ChatState, type LocalEvent, type Outgoing } from "./chat/state";
-import { CHAT_EVENT_TYPES, LOG_TRIMMED, type Acknowledgement, type ChatEvent, type ClosedEvent, type Json, type SessionEvent } from "./contract";
+import {
+  CHAT_EVENT_TYPES,
+  LOG_TRIMMED,
+  type Acknowledgement,
+  type ChatEvent,
+  type ClosedEvent,
+  type Json,
+  type SessionEvent,
+} from "./contract";
 import { Observable } from "./observable";
 
 export type Link = "connecting" | "online" | "offline" | "ended";

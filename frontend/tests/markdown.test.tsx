@@ -61,6 +61,7 @@ describe("nothing an agent writes becomes markup or a request", () => {
 });
 
 test("half an answer, cut anywhere, is shown without failing", () => {
-  const answer = "# T\n\n- a **b** [c](https://d.e)\n\n| x | y |\n|---|---|\n| 1 | `2` |\n\n```py\nprint('hi')\n```\n> q\n\n1. one\n   - two\n";
+  const answer =
+    "# T\n\n- a **b** [c](https://d.e)\n\n| x | y |\n|---|---|\n| 1 | `2` |\n\n```py\nprint('hi')\n```\n> q\n\n1. one\n   - two\n";
   for (let end = 0; end <= answer.length; end++) expect(() => html(answer.slice(0, end))).not.toThrow();
 });

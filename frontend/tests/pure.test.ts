@@ -11,7 +11,10 @@ const AGENTS = [agent("documents", "Documents"), agent("echo", "Echo"), agent("a
 describe("the form for an agent's question", () => {
   test("is an approval with the decisions allowed for each action", () => {
     const form = formOf({
-      action_requests: [{ name: "send", args: { to: "a" }, description: "Send it" }, { name: "drop", args: {} }],
+      action_requests: [
+        { name: "send", args: { to: "a" }, description: "Send it" },
+        { name: "drop", args: {} },
+      ],
       review_configs: [{ action_name: "send", allowed_decisions: ["reject", "approve", "edit", "respond"] }],
     });
     expect(form).toEqual({
@@ -25,8 +28,14 @@ describe("the form for an agent's question", () => {
 
   test.each([
     ["Name?", { kind: "text", question: "Name?" }],
-    [{ question: "Which?", choices: ["a", "b"] }, { kind: "choice", question: "Which?", choices: ["a", "b"] }],
-    [{ question: "Which?", choices: [] }, { kind: "text", question: "Which?" }],
+    [
+      { question: "Which?", choices: ["a", "b"] },
+      { kind: "choice", question: "Which?", choices: ["a", "b"] },
+    ],
+    [
+      { question: "Which?", choices: [] },
+      { kind: "text", question: "Which?" },
+    ],
     [{ question: "Why?" }, { kind: "text", question: "Why?" }],
     [{ action_requests: [] }, { kind: "value", value: { action_requests: [] } }],
     [[1, 2], { kind: "value", value: [1, 2] }],
@@ -34,7 +43,9 @@ describe("the form for an agent's question", () => {
   ])("for %j", (value, form) => expect(formOf(value)).toEqual(form));
 
   test("is answered with the decisions in their order", () => {
-    expect(decided([{ type: "approve" }, { type: "reject", message: "no" }])).toEqual({ decisions: [{ type: "approve" }, { type: "reject", message: "no" }] });
+    expect(decided([{ type: "approve" }, { type: "reject", message: "no" }])).toEqual({
+      decisions: [{ type: "approve" }, { type: "reject", message: "no" }],
+    });
   });
 });
 

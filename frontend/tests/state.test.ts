@@ -12,24 +12,72 @@ function log(first = 1) {
   const next = () => ({ chat_id: CHAT, seq: ++seq });
   return {
     asked: (content: string, run_id: string, client_message_id?: string): ChatEvent => ({
-      type: "message", ...next(), message_id: `m-${run_id}`, role: "user", user_id: "u1", content, run_id, created_at: at(seq), client_message_id,
+      type: "message",
+      ...next(),
+      message_id: `m-${run_id}`,
+      role: "user",
+      user_id: "u1",
+      content,
+      run_id,
+      created_at: at(seq),
+      client_message_id,
     }),
     answered: (content: string, run_id: string): ChatEvent => ({
-      type: "message", ...next(), message_id: `a-${run_id}`, role: "assistant", agent_id: "echo", content, run_id, created_at: at(seq),
+      type: "message",
+      ...next(),
+      message_id: `a-${run_id}`,
+      role: "assistant",
+      agent_id: "echo",
+      content,
+      run_id,
+      created_at: at(seq),
     }),
-    token: (delta: string, run_id: string, message_id = `a-${run_id}`): ChatEvent => ({ type: "token", ...next(), run_id, message_id, agent_id: "echo", delta }),
-    step: (name: string, phase: "start" | "end", run_id: string): ChatEvent => ({ type: "step", ...next(), run_id, agent_id: "echo", name, phase }),
+    token: (delta: string, run_id: string, message_id = `a-${run_id}`): ChatEvent => ({
+      type: "token",
+      ...next(),
+      run_id,
+      message_id,
+      agent_id: "echo",
+      delta,
+    }),
+    step: (name: string, phase: "start" | "end", run_id: string): ChatEvent => ({
+      type: "step",
+      ...next(),
+      run_id,
+      agent_id: "echo",
+      name,
+      phase,
+    }),
     run: (status: RunStatus, run_id: string): ChatEvent => ({ type: "run", ...next(), run_id, status, attempt: 1 }),
-    again: (supersedes: number, run_id: string): ChatEvent => ({ type: "run", ...next(), run_id, status: "running", attempt: 2, supersedes }),
+    again: (supersedes: number, run_id: string): ChatEvent => ({
+      type: "run",
+      ...next(),
+      run_id,
+      status: "running",
+      attempt: 2,
+      supersedes,
+    }),
     interrupt: (value: string, run_id: string): ChatEvent => ({ type: "interrupt", ...next(), run_id, interrupt_id: `i-${seq}`, value }),
-    error: (message: string, run_id?: string): ChatEvent => ({ type: "error", ...next(), run_id, code: "agent_failed", message, retryable: true }),
+    error: (message: string, run_id?: string): ChatEvent => ({
+      type: "error",
+      ...next(),
+      run_id,
+      code: "agent_failed",
+      message,
+      retryable: true,
+    }),
   };
 }
 
 const after = (events: ChatEvent[], state: ChatState = EMPTY) => events.reduce(receive, state);
 
 const stored = (message_id: string, second: number, more: Partial<Message> = {}): Message => ({
-  message_id, seq: second, role: "user", content: message_id, created_at: at(second), ...more,
+  message_id,
+  seq: second,
+  role: "user",
+  content: message_id,
+  created_at: at(second),
+  ...more,
 });
 
 describe("an answer", () => {
@@ -54,8 +102,14 @@ describe("an answer", () => {
 
   test("drops what a dead worker had written from the superseded number on, and nothing before it", () => {
     const l = log();
-    const state = after([l.token("kept ", "r1"), l.token("lost", "r1"), l.step("tool", "start", "r1"), l.again(2, "r1"), l.token("new", "r1")]);
-    expect(state.runs.r1).toMatchObject({ attempt: 2, steps: [] });
+    const state = after([
+      l.token("kept ", "r1"),
+      l.token("lost", "r1"),
+      l.step("tool", "start", "r1"),
+      l.again(2, "r1"),
+      l.token("new", "r1"),
+    ]);
+    expect(state.runs.r1).toMatchObject({ restarts: 1, steps: [] });
     expect(state.runs.r1!.draft!.text).toBe("kept new");
   });
 
@@ -92,7 +146,10 @@ describe("an event", () => {
     const l = log();
     const before = structuredClone(after([l.asked("hi", "r1"), l.step("s", "start", "r1")]));
     const frozen = deepFrozen(structuredClone(before));
-    after([l.token("a", "r1"), l.step("s", "end", "r1"), l.interrupt("?", "r1"), l.again(3, "r1"), l.error("no"), l.answered("a", "r1")], frozen);
+    after(
+      [l.token("a", "r1"), l.step("s", "end", "r1"), l.interrupt("?", "r1"), l.again(3, "r1"), l.error("no"), l.answered("a", "r1")],
+      frozen,
+    );
     expect(frozen).toEqual(before);
   });
 });
@@ -209,13 +266,19 @@ describe("the history", () => {
 
   test("puts an older page before what is there, each message once", () => {
     const state = happen(EMPTY, { type: "history", history: page });
-    const more = happen(state, { type: "older", history: { messages: [stored("m2", 22), stored("m1", 1)], next: null, last_seq: 40, replay_from: 40 } });
+    const more = happen(state, {
+      type: "older",
+      history: { messages: [stored("m2", 22), stored("m1", 1)], next: null, last_seq: 40, replay_from: 40 },
+    });
     expect(more.messages.map((message) => message.message_id)).toEqual(["m1", "m2", "m3"]);
     expect(more.older).toBeNull();
   });
 
   test("loaded anew keeps what is not sent yet, and drops what it holds", () => {
-    const waiting = ["k1", "k2"].reduce((state, client_message_id) => happen(state, { type: "send", outgoing: { ...outgoing("x"), client_message_id } }), EMPTY);
+    const waiting = ["k1", "k2"].reduce(
+      (state, client_message_id) => happen(state, { type: "send", outgoing: { ...outgoing("x"), client_message_id } }),
+      EMPTY,
+    );
     const history = { messages: [stored("m1", 1, { client_message_id: "k1" })], next: null, last_seq: 5, replay_from: 5 };
     const state = happen(waiting, { type: "history", history });
     expect(state.outbox.map((each) => each.client_message_id)).toEqual(["k2"]);
@@ -226,8 +289,15 @@ describe("the history", () => {
 test("loading in the middle and replaying gives the same conversation as having been there", () => {
   const l = log();
   const events = [
-    l.asked("one", "r1"), l.run("running", "r1"), l.token("On", "r1"), l.answered("One.", "r1"), l.run("success", "r1"),
-    l.asked("two", "r2"), l.run("running", "r2"), l.token("Tw", "r2"), l.token("o", "r2"),
+    l.asked("one", "r1"),
+    l.run("running", "r1"),
+    l.token("On", "r1"),
+    l.answered("One.", "r1"),
+    l.run("success", "r1"),
+    l.asked("two", "r2"),
+    l.run("running", "r2"),
+    l.token("Tw", "r2"),
+    l.token("o", "r2"),
   ];
   const messages = after(events).messages;
   const live = after(events);
@@ -245,5 +315,8 @@ test("somebody who typed a while ago types no more", () => {
 });
 
 test("a chat that was closed says why", () => {
-  expect(happen(EMPTY, { type: "closed", code: "chat_deleted", message: "Deleted." }).closed).toEqual({ code: "chat_deleted", message: "Deleted." });
+  expect(happen(EMPTY, { type: "closed", code: "chat_deleted", message: "Deleted." }).closed).toEqual({
+    code: "chat_deleted",
+    message: "Deleted.",
+  });
 });

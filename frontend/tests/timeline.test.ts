@@ -6,20 +6,34 @@ import { timeline } from "../src/chat/timeline";
 import type { ChatEvent, Message } from "../src/contract";
 
 const message = (message_id: string, role: Message["role"], run_id: string | null, second: number): Message => ({
-  message_id, seq: second, role, run_id, content: message_id, created_at: `2026-01-01T10:00:0${second}Z`,
+  message_id,
+  seq: second,
+  role,
+  run_id,
+  content: message_id,
+  created_at: `2026-01-01T10:00:0${second}Z`,
 });
 
-const loaded = (messages: Message[]): ChatState => happen(EMPTY, { type: "history", history: { messages: messages.reverse(), next: null, last_seq: 0, replay_from: 0 } });
+const loaded = (messages: Message[]): ChatState =>
+  happen(EMPTY, { type: "history", history: { messages: messages.reverse(), next: null, last_seq: 0, replay_from: 0 } });
 const kinds = (state: ChatState) => timeline(state).map((item) => `${item.kind}:${item.key}`);
 const event = (fields: object): ChatEvent => ({ chat_id: "c1", ...fields }) as ChatEvent;
 
 test("each answer follows its question, also when another question came in between", () => {
-  const state = loaded([message("q1", "user", "r1", 1), message("q2", "user", "r2", 2), message("a1", "assistant", "r1", 3), message("a2", "assistant", "r2", 4)]);
+  const state = loaded([
+    message("q1", "user", "r1", 1),
+    message("q2", "user", "r2", 2),
+    message("a1", "assistant", "r1", 3),
+    message("a2", "assistant", "r2", 4),
+  ]);
   expect(kinds(state)).toEqual(["question:q1", "answer:r1", "question:q2", "answer:r2"]);
 });
 
 test("an answer keeps its place and its key from the first token to the stored message", () => {
-  let state = receive(loaded([message("q1", "user", "r1", 1)]), event({ type: "token", seq: 1, run_id: "r1", message_id: "a1", delta: "x" }));
+  let state = receive(
+    loaded([message("q1", "user", "r1", 1)]),
+    event({ type: "token", seq: 1, run_id: "r1", message_id: "a1", delta: "x" }),
+  );
   const before = kinds(state);
   state = receive(state, event({ type: "message", ...message("a1", "assistant", "r1", 2) }));
   expect(kinds(state)).toEqual(before);
@@ -38,7 +52,10 @@ test("an answer whose question is on an earlier page stands by itself", () => {
 });
 
 test("a run that asked nobody here is shown at the end", () => {
-  const state = receive(loaded([message("q1", "user", null, 1)]), event({ type: "token", seq: 1, run_id: "r9", message_id: "a", delta: "x" }));
+  const state = receive(
+    loaded([message("q1", "user", null, 1)]),
+    event({ type: "token", seq: 1, run_id: "r9", message_id: "a", delta: "x" }),
+  );
   expect(kinds(state)).toEqual(["question:q1", "answer:r9"]);
 });
 

@@ -7,13 +7,15 @@ import uuid
 import sqlalchemy as sa
 
 from server.accounts.models import User
+from server.accounts.who import still_valid
 from server.chats.models import Chat
+from server.chats.tickets import Revoked, Ticket
 from server.kit.db import db
 from server.kit.errors import NotFound, Unauthenticated
 from server.kit.http import parse_id
 from server.workspaces.models import Member, Workspace
 
-__all__ = ["ChatNotFound", "NotTheOwner", "own_chat", "readable_chat", "still_open"]
+__all__ = ["ChatNotFound", "NotTheOwner", "own_chat", "readable_chat", "still_allowed", "still_open"]
 
 
 class ChatNotFound(NotFound):
@@ -40,6 +42,16 @@ def readable_chat(chat_id: object, user: User) -> Chat:
     if not (is_owner or role is not None):
         raise NotTheOwner
     return chat
+
+
+def still_allowed(ticket: Ticket) -> None:
+    """Whoever a string was signed for is still signed in and may still talk in its chat. Raises Revoked."""
+    if still_valid([ticket.credential]):
+        raise Revoked
+    try:
+        own_chat(str(ticket.chat_id), ticket.user_id)
+    except (ChatNotFound, NotTheOwner):
+        raise Revoked from None
 
 
 def still_open(pairs: set[tuple[uuid.UUID, uuid.UUID]]) -> set[tuple[uuid.UUID, uuid.UUID]]:

@@ -12,8 +12,23 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from server.kit.clock import iso, new_id, now
 from server.kit.db import Base, db
+from server.realtime.log import last_number
+from server.realtime.models import EventRow
+from server.runs.models import Run
+from server.runs.rules import ACTIVE
 
-__all__ = ["Chat", "Connection", "Message", "chats_of", "history", "message_by_client_id", "others_words", "stream_of", "thread_of"]
+__all__ = [
+    "Chat",
+    "Connection",
+    "Message",
+    "chats_of",
+    "history",
+    "message_by_client_id",
+    "others_words",
+    "replay_point",
+    "stream_of",
+    "thread_of",
+]
 
 
 class Chat(Base):
@@ -101,9 +116,7 @@ def thread_of(chat_id: uuid.UUID, agent_id: str) -> str:
 
 def chats_of(workspace_id: uuid.UUID, *, limit: int) -> Sequence[Chat]:
     """The newest chats of a workspace, newest first."""
-    return db.session.scalars(
-        sa.select(Chat).where(Chat.workspace_id == workspace_id).order_by(Chat.id.desc()).limit(limit)
-    ).all()
+    return db.session.scalars(sa.select(Chat).where(Chat.workspace_id == workspace_id).order_by(Chat.id.desc()).limit(limit)).all()
 
 
 def history(chat_id: uuid.UUID, *, before_seq: int | None, limit: int) -> Sequence[Message]:
@@ -116,27 +129,20 @@ def history(chat_id: uuid.UUID, *, before_seq: int | None, limit: int) -> Sequen
 
 def message_by_client_id(chat_id: uuid.UUID, client_message_id: str) -> Message | None:
     """The message that a client sent under its own id."""
-    return db.session.scalar(
-        sa.select(Message).where(Message.chat_id == chat_id, Message.client_message_id == client_message_id)
-    )
+    return db.session.scalar(sa.select(Message).where(Message.chat_id == chat_id, Message.client_message_id == client_message_id))
 
 
 def others_words(chat_id: uuid.UUID, agent_id: str, *, limit: int) -> Sequence[Message]:
     """What was said by and to other agents since this one last took part, oldest first, at most the newest `limit`."""
-    mine = sa.select(sa.func.coalesce(sa.func.max(Message.seq), 0)).where(
-        Message.chat_id == chat_id, Message.agent_id == agent_id
-    )
+    mine = sa.select(sa.func.coalesce(sa.func.max(Message.seq), 0)).where(Message.chat_id == chat_id, Message.agent_id == agent_id)
     missed = sa.select(Message).where(Message.chat_id == chat_id, Message.seq > mine.scalar_subquery())
     return db.session.scalars(missed.order_by(Message.seq.desc()).limit(limit)).all()[::-1]
 
 
 def replay_point(chat_id: uuid.UUID) -> tuple[int, int]:
     """The number of the chat's newest event, and the number before the first event of a run still in progress (or the same)."""
-    from server.realtime.models import EventRow, Stream
-    from server.runs.models import Run
-
     stream = stream_of(chat_id)
-    last_seq = db.session.scalar(sa.select(Stream.last_seq).where(Stream.name == stream)) or 0
-    active = sa.select(Run.id).where(Run.stream == stream, Run.status.in_(("pending", "running", "interrupted")))
+    last_seq = last_number(stream)
+    active = sa.select(Run.id).where(Run.stream == stream, Run.status.in_(ACTIVE))
     first = db.session.scalar(sa.select(sa.func.min(EventRow.seq)).where(EventRow.run_id.in_(active)))
     return last_seq, last_seq if first is None else first - 1

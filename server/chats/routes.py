@@ -10,7 +10,18 @@ from server.accounts.who import credential, me, signed_in
 from server.chats import actions, tickets
 from server.chats.access import own_chat, readable_chat
 from server.chats.models import Chat, chats_of, history, replay_point
-from server.chats.schemas import Authorized, ChatAnswer, ChatCreated, ChatQuery, Chats, Done, History, HistoryQuery, MessageAuthorized, NewChatQuery
+from server.chats.schemas import (
+    Authorized,
+    ChatAnswer,
+    ChatCreated,
+    ChatQuery,
+    Chats,
+    Done,
+    History,
+    HistoryQuery,
+    MessageAuthorized,
+    NewChatQuery,
+)
 from server.kit.clock import iso
 from server.kit.errors import Refusal
 from server.kit.http import answer, query

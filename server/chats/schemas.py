@@ -8,6 +8,7 @@ __all__ = ["Authorized", "ChatAnswer", "ChatCreated", "ChatQuery", "Chats", "Don
 
 HISTORY_LIMIT = 50
 HISTORY_MAX = 200
+LAST_SEQ = 2**63 - 1  # the largest number that an event can have
 
 
 class Input(Schema):
@@ -32,7 +33,12 @@ class NewChatQuery(Input):
 class HistoryQuery(Input):
     """Which part of a chat's history."""
 
-    before = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(min=0), metadata={"description": "`next` of the page before."})
+    before = fields.Integer(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(min=0, max=LAST_SEQ),
+        metadata={"description": "`next` of the page before."},
+    )
     limit = fields.Integer(load_default=HISTORY_LIMIT, validate=validate.Range(min=1, max=HISTORY_MAX))
 
 

@@ -6,6 +6,9 @@ what it allowed.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import datetime as dt
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -13,14 +16,33 @@ from typing import Any
 
 from server.kit import signing
 from server.kit.clock import after
+from server.kit.errors import Unauthenticated
 from server.kit.signing import Signed, StringInvalid
 from server.settings import Settings
 
-__all__ = ["CONNECTION", "MESSAGE", "RESUME", "Ticket", "connection_string", "message_string", "read", "resume_token"]
+__all__ = [
+    "CONNECTION",
+    "MESSAGE",
+    "RESUME",
+    "Revoked",
+    "StringInvalid",
+    "Ticket",
+    "connection_string",
+    "message_string",
+    "read",
+    "resume_token",
+    "use_until",
+]
 
 CONNECTION = "chat.connection"
 MESSAGE = "chat.message"
 RESUME = "chat.resume"
+
+
+class Revoked(Unauthenticated):
+    """What this was signed for has ended."""
+
+    code = "revoked"
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,8 @@ def resume_token(ticket: Ticket, settings: Settings) -> Signed:
 
 def read(purpose: str, text: object, *, life_s: int) -> Ticket:
     """What a string says, if it was signed for that purpose in time. Raises StringInvalid, StringExpired."""
+    if not isinstance(text, str) or not _is_spelled_as_signed(text):
+        raise StringInvalid
     payload = signing.read(purpose, text, life_s=life_s)
     try:
         return Ticket(payload["i"], uuid.UUID(payload["c"]), uuid.UUID(payload["u"]), payload["k"], payload.get("n", 0))
@@ -61,7 +85,17 @@ def read(purpose: str, text: object, *, life_s: int) -> Ticket:
         raise StringInvalid from None
 
 
-def use_until(life_s: int) -> Any:
+def _is_spelled_as_signed(text: str) -> bool:
+    """Whether no letter was changed that base64 does not look at: several spellings of a signature mean the same bytes."""
+    signature = text.rpartition(".")[2]
+    try:
+        read_bytes = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+        return base64.urlsafe_b64encode(read_bytes).rstrip(b"=") == signature.encode()
+    except (binascii.Error, ValueError):
+        return False
+
+
+def use_until(life_s: int) -> dt.datetime:
     """How long the use of a string has to be remembered: twice its life, whatever the clocks of two processes say."""
     return after(2 * life_s + 60)
 

@@ -6,14 +6,20 @@ it without a word.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from engineio import packet as engine
-from engineio.exceptions import SocketIsClosedError
+from engineio.exceptions import QueueEmpty, SocketIsClosedError
+from engineio.payload import Payload
 from flask_socketio import SocketIO
 from socketio import packet as io
 
-__all__ = ["Frames", "Wire", "encoded", "strangers"]
+__all__ = ["Frames", "Wire", "encoded", "strangers", "take_long_payloads"]
+
+# Python's client takes no answer to a long poll that holds more packets, and breaks off; so does its server with requests, unless told.
+POLLED_PACKETS = 16
+POSTED_PACKETS = 500
 
 # An event as it goes out; made once, however many sockets it is for.
 Frames = list[Any]
@@ -33,6 +39,8 @@ class Wire:
         self._sid = sid
         self._namespace = namespace
         self._transport = self._server.eio.sockets.get(self._server.manager.eio_sid_from_sid(sid, namespace))
+        if self._transport is not None:
+            self._transport.poll = partial(_poll, self._transport)
 
     @property
     def is_gone(self) -> bool:
@@ -72,6 +80,32 @@ class Wire:
         """End the transport at once, whatever waits."""
         if not self.is_gone:
             self._transport.close(wait=False, abort=True)
+
+
+def _poll(transport: Any) -> list[Any]:
+    """The next packets to write to a client, at most POLLED_PACKETS; [] when the transport was closed. Takes the place of `Socket.poll`."""
+    queue = transport.queue
+    is_empty = transport.server.get_queue_empty_exception()
+    packets: list[Any] = []
+    while len(packets) < POLLED_PACKETS:
+        try:
+            packet = queue.get(block=False) if packets else queue.get(timeout=transport.server.ping_interval + transport.server.ping_timeout)
+        except is_empty:
+            if packets:
+                break
+            raise QueueEmpty from None
+        queue.task_done()
+        if packet is None:
+            if packets:
+                queue.put(None)
+            break
+        packets.append(packet)
+    return packets
+
+
+def take_long_payloads() -> None:
+    """Let a client that polls send more events in one request than the library's 16, of which it would drop all."""
+    Payload.max_decode_packets = POSTED_PACKETS
 
 
 def strangers(socketio: SocketIO, namespace: str) -> dict[str, Any]:

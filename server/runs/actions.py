@@ -21,6 +21,7 @@ from server.runs.models import Run
 from server.runs.rules import ENDED, may_move
 
 __all__ = [
+    "CANCELLED",
     "EXECUTE",
     "FORGET",
     "NothingAsked",
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 EXECUTE = "runs.execute"
 # The task that forgets the state of threads.
 FORGET = "runs.forget_threads"
+# The error of a run that somebody cancelled.
+CANCELLED = {"code": "cancelled", "message": "The run was cancelled.", "retryable": False}
 
 
 class RunNotFound(NotFound):
@@ -117,7 +120,7 @@ def cancel(run_id: uuid.UUID, *, code: str = "cancelled") -> Run:
         run.cancel_requested_at = run.cancel_requested_at or now()
         after_commit(lambda: control.tell("runs.cancel", run_id=str(run_id)))
         return run
-    end(run, "cancelled", error={"code": code, "message": "The run was cancelled.", "retryable": False})
+    end(run, "cancelled", error={**CANCELLED, "code": code})
     return run
 
 
@@ -132,7 +135,8 @@ def cancel_waiting(stream: str, thread_id: str) -> list[uuid.UUID]:
 
 def forget_stream(stream: str) -> None:
     """Delete a stream with its events and its runs, in the caller's transaction; their workers stop, their state is forgotten."""
-    runs = db.session.execute(sa.select(Run.id, Run.thread_id, Run.status).where(Run.stream == stream).with_for_update()).all()
+    there = sa.select(Run.id, Run.thread_id, Run.status).where(Run.stream == stream).order_by(Run.id).with_for_update()
+    runs = db.session.execute(there).all()
     db.session.execute(sa.delete(Run).where(Run.id.in_([run_id for run_id, _, _ in runs])))
     log.drop_stream(stream)
     for run_id, _, status in runs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import uuid
@@ -22,7 +21,6 @@ from server.engine.room import Engine, Task
 from server.kit.db import commit, db, driver_url
 from server.kit.migration import libpq_url
 from server.kit.queue import celery
-from server.kit.whereabouts import memory_bytes
 from server.realtime import control
 from server.realtime.models import EventRow
 from server.runs import actions, leases
@@ -30,6 +28,7 @@ from server.runs.actions import wake
 from server.runs.leases import Lease
 from server.runs.ledger import Ledger
 from server.runs.models import Run
+from server.runs.pulse import Pulse
 from server.runs.writer import Ending, Writer
 from server.settings import Settings
 from server.workspaces.documents import actions as documents
@@ -38,7 +37,6 @@ __all__ = ["Host"]
 
 log = logging.getLogger(__name__)
 
-STOP_GRACE_S = 5.0  # how long an agent may take to hear a stop before its worker is given up
 SLOT_WAIT_S = 0.5
 FOLLOW_UPS = 4  # follow-ups that this process does at once
 
@@ -90,14 +88,14 @@ class Host:
         settings: Settings = app.config["SETTINGS"]
         self.app = app
         self.settings = settings
-        self._alone = alone
+        self.is_alone = alone
         self._hand_on = hand_on
         self._lock = threading.Lock()
         self._held: dict[uuid.UUID, Held] = {}
         self._slots = threading.BoundedSemaphore(settings.worker_runs)
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._idle = threading.Event()
-        self._strays: set[uuid.UUID] = set()
+        self._stopped = threading.Event()
         self._of_thread = threading.local()
         self._follow_ups = ThreadPoolExecutor(FOLLOW_UPS, thread_name_prefix="then")
         self.worker_id = uuid.UUID(int=0)
@@ -115,25 +113,31 @@ class Host:
         self.engine.open()
         self.writer.start()
         with self.app.app_context():
-            self.worker_id = leases.register(is_alone=self._alone)
+            self.worker_id = leases.register(is_alone=self.is_alone)
         control.on("runs.cancel", self._cancel_heard)
         control.on("agents.reloaded", self._reload)
         control.listen()
-        threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True).start()
-        log.info("worker.started", extra={"facts": {"worker_id": self.worker_id, "alone": self._alone}})
+        Pulse(self).start()
+        log.info("worker.started", extra={"facts": {"worker_id": self.worker_id, "alone": self.is_alone}})
+
+    def held(self) -> list[Held]:
+        """The runs that this process holds now."""
+        with self._lock:
+            return list(self._held.values())
 
     # -- taking ------------------------------------------------------------------------------------------------------
 
     def take(self, run_id: uuid.UUID) -> bool:
         """Claim a run and begin it; whether it was to be had. Waits while this process carries as many as it may."""
         while not self._slots.acquire(timeout=SLOT_WAIT_S):
-            if self._stopping.is_set():
+            if self.stopping.is_set():
                 break
-        if self._stopping.is_set():
+        if self.stopping.is_set():
+            self._stopped.wait(SLOT_WAIT_S)  # should the queue give it to this process again, it goes round slowly
             wake(run_id)
             return False
         try:
-            lease = leases.claim(self._ledger(), run_id, self.worker_id, alone=self._alone)
+            lease = leases.claim(self._ledger(), run_id, self.worker_id, alone=self.is_alone)
         except BaseException:
             self._slots.release()
             raise
@@ -151,8 +155,14 @@ class Host:
         ledger: Ledger = self._of_thread.ledger
         return ledger
 
+    def _displace(self, stale: Held) -> None:
+        """Let go of an earlier attempt at a run that was claimed again, which this process has not noticed to be stale."""
+        if stale.task is not None:
+            stale.task.stop(None)
+        self._slots.release()
+
     def _hand_on_if_alone(self, run_id: uuid.UUID) -> None:
-        if self._hand_on is None or self._stopping.is_set():
+        if self._hand_on is None or self.stopping.is_set():
             return
         waiting = sa.select(Run.id).where(Run.id == run_id, Run.status == "pending", Run.is_alone)
         with db.engine.connect() as connection:
@@ -163,12 +173,14 @@ class Host:
     def _begin(self, lease: Lease) -> None:
         held = Held(lease)
         with self._lock:
+            stale = self._held.get(lease.run_id)
             self._held[lease.run_id] = held
             self._idle.clear()
+        if stale is not None:
+            self._displace(stale)
         agent = catalogue.get(lease.agent_id)
         if agent is None:
-            error = {"code": "agent_gone", "message": f"There is no agent {lease.agent_id!r} any more.", "retryable": False}
-            self._ended(held, Outcome("error", error=error))
+            self.end_without_agent(held, "error", code="agent_gone", message=f"There is no agent {lease.agent_id!r} any more.")
             return
         job = Job(
             run_id=lease.run_id,
@@ -206,23 +218,34 @@ class Host:
         )
 
     def _given_up(self, held: Held) -> None:
-        if self._stopping.is_set():
-            with self.app.app_context():
-                leases.release(held.lease)
-        self._forget(held)
+        if self.stopping.is_set():
+            self.writer.end(Ending(held.lease, "pending", written=lambda is_mine: self._given_back(held, is_mine=is_mine)))
+        else:
+            self.forget(held)
+
+    def _given_back(self, held: Held, *, is_mine: bool) -> None:
+        self.forget(held)
+        if is_mine:
+            wake(held.lease.run_id)
 
     def _written(self, held: Held, status: str, *, is_mine: bool) -> None:
         took_ms = round((time.monotonic() - held.began_at) * 1000, 1)
         facts = {"run_id": held.lease.run_id, "agent_id": held.lease.agent_id, "attempt": held.lease.attempt}
         log.info("run.finished", extra={"facts": {**facts, "status": status if is_mine else "refused", "took_ms": took_ms}})
-        if self._forget(held) and is_mine and held.lease.then is not None and status != "interrupted":
+        if self.forget(held) and is_mine and held.lease.then is not None and status != "interrupted":
             self._follow_up(held.lease)
 
     def _follow_up(self, lease: Lease) -> None:
         """Do at once, in this process, what follows the run; when that fails or dies the sweep queues it."""
         self._follow_ups.submit(_quietly, celery.tasks[lease.then], str(lease.run_id))
 
-    def _forget(self, held: Held) -> bool:
+    def end_without_agent(self, held: Held, status: str, *, code: str, message: str) -> None:
+        """End a run whose agent cannot say how it ended."""
+        held.task = None
+        self._ended(held, Outcome(status, error={"code": code, "message": message, "retryable": False}))
+
+    def forget(self, held: Held) -> bool:
+        """Hold a run no longer; whether it was held."""
         with self._lock:
             if self._held.get(held.lease.run_id) is not held:
                 return False
@@ -245,14 +268,14 @@ class Host:
 
     # -- stopping ----------------------------------------------------------------------------------------------------
 
-    def lost(self, run_id: uuid.UUID) -> None:
-        """Give up a run whose lease is no longer ours."""
-        held = self._held.get(run_id)
-        if held is not None and held.task is not None:
+    def lost(self, lease: Lease) -> None:
+        """Give up an attempt whose lease is no longer ours; a later one in this process goes on."""
+        held = self._held.get(lease.run_id)
+        if held is not None and held.task is not None and held.lease.attempt == lease.attempt:
             held.task.stop(None)
 
     def _cancel_heard(self, run_id: str) -> None:
-        self._stop_run(uuid.UUID(run_id))
+        self.stop_run(uuid.UUID(run_id))
 
     def _reload(self) -> None:
         with self.app.app_context():
@@ -264,7 +287,8 @@ class Host:
             actions.cancel(run_id)
             commit()
 
-    def _stop_run(self, run_id: uuid.UUID) -> None:
+    def stop_run(self, run_id: uuid.UUID) -> None:
+        """Tell the agent of a run to stop at its next await; the run then ends as cancelled."""
         held = self._held.get(run_id)
         if held is None or held.stop_code is not None:
             return
@@ -275,7 +299,7 @@ class Host:
 
     def drain(self, timeout_s: float) -> None:
         """Take nothing more, give the runs in progress back for another worker to go on with, and strike this worker out."""
-        self._stopping.set()
+        self.stopping.set()
         with self._lock:
             held = list(self._held.values())
             if not held:
@@ -288,96 +312,12 @@ class Host:
             self._follow_ups.shutdown(wait=True)
             with self.app.app_context():
                 leases.retire(self.worker_id)
+        self._stopped.set()
         log.info("worker.drained", extra={"facts": {"worker_id": self.worker_id, "given_back": len(held), "left": len(self._held)}})
 
     def wait_idle(self) -> None:
         """Block until nothing is held."""
         self._idle.wait()
-
-    # -- living ------------------------------------------------------------------------------------------------------
-
-    def _beat_forever(self) -> None:
-        while not self._stopping.wait(self.settings.heartbeat_s):
-            try:
-                with self.app.app_context():
-                    mine = leases.beat(self.worker_id, runs=len(self._held))
-            except sa.exc.SQLAlchemyError as error:
-                log.warning("worker.beat_failed", extra={"facts": {"kind": type(error).__name__}})
-                continue
-            if mine is None:
-                self._struck_out()
-                continue
-            for run_id in [run_id for run_id, is_unwanted in mine.items() if is_unwanted]:
-                self._stop_run(run_id)
-            self._give_back_strays(set(mine))
-            self._rescue_stuck()
-            self._give_up_on_deaf()
-            self._give_up_if_too_large()
-
-    def _give_up_if_too_large(self) -> None:
-        """Over the memory limit a run that is alone ends as an error; with others this process ends, and alone each will show."""
-        if memory_bytes() <= self.settings.worker_memory_bytes:
-            return
-        log.error("worker.too_large", extra={"facts": {"worker_id": self.worker_id, "runs": len(self._held)}})
-        if not self._alone:
-            os._exit(4)
-        error = {"code": "out_of_memory", "message": "The agent used more memory than it may.", "retryable": False}
-        for held in list(self._held.values()):
-            held.task = None
-            self._ended(held, Outcome("error", error=error))
-
-    def _give_back_strays(self, mine: set[uuid.UUID]) -> None:
-        """Give back what is ours by its row alone, two heartbeats in a row."""
-        strays = mine - set(self._held)
-        for run_id in strays & self._strays:
-            log.warning("worker.gives_back_stray", extra={"facts": {"run_id": run_id}})
-            with self.app.app_context():
-                leases.give_back(run_id, self.worker_id)
-        self._strays = strays
-
-    def _rescue_stuck(self) -> None:
-        """Give runs back that stand behind another agent's blocked code; they begin again from their last checkpoint."""
-        for held in list(self._held.values()):
-            if held.task is not None and self.engine.is_stuck(held.task):
-                log.warning("worker.rescues_run", extra={"facts": {"run_id": held.lease.run_id, "agent_id": held.lease.agent_id}})
-                held.task.stop(None)
-                self._forget(held)
-                with self.app.app_context():
-                    leases.release(held.lease)
-
-    def _struck_out(self) -> None:
-        """Others have taken this worker for dead and its runs with it: drop them and enter anew."""
-        log.warning("worker.struck_out", extra={"facts": {"worker_id": self.worker_id, "runs": len(self._held)}})
-        with self._lock:
-            held = list(self._held.values())
-        for each in held:
-            if each.task is not None:
-                each.task.stop(None)
-        with self.app.app_context():
-            self.worker_id = leases.register(is_alone=self._alone)
-
-    def _give_up_on_deaf(self) -> None:
-        """End runs whose agent did not hear a stop or its deadline."""
-        now = time.monotonic()
-        for held in list(self._held.values()):
-            is_late = now - held.began_at > held.lease.timeout_s + STOP_GRACE_S
-            is_deaf = held.stopped_at is not None and now - held.stopped_at > STOP_GRACE_S
-            if held.task is not None and (is_late or is_deaf):
-                self._abandon(held, held.task, "cancelled" if is_deaf else "timeout")
-
-    def _abandon(self, held: Held, task: Task, status: str) -> None:
-        """End the run without its agent. A thread that does not turn cannot be ended, only left behind with its process."""
-        log.error("worker.abandons_run", extra={"facts": {"run_id": held.lease.run_id, "agent_id": held.lease.agent_id}})
-        error = {"code": status, "message": "The agent did not stop when it was told to.", "retryable": False}
-        held.task = None
-        self._ended(held, Outcome(status, error=error))
-        if self.engine.is_blocked(task):
-            threading.Thread(target=self._recycle, name="recycle", daemon=True).start()
-
-    def _recycle(self) -> None:
-        """Hand everything over and exit; the supervisor starts another worker."""
-        self.drain(self.settings.drain_s)
-        os._exit(3)
 
     def _documents(self, workspace_id: str, query: str, limit: int) -> list[dict[str, Any]]:
         with self.app.app_context():

@@ -15,7 +15,7 @@ from server.kit import whereabouts
 from server.kit.clock import now
 from server.kit.db import after_commit, commit, db, rollback
 from server.realtime.log import publish
-from server.runs.actions import end, move, wake
+from server.runs.actions import CANCELLED, end, move, wake
 from server.runs.ledger import Ledger
 from server.runs.models import Run, Worker
 
@@ -64,7 +64,7 @@ def beat(worker_id: uuid.UUID, *, runs: int) -> dict[uuid.UUID, bool] | None:
         if not connection.execute(counted).rowcount:
             return None
         held = sa.select(Run.id, Run.cancel_requested_at.is_not(None)).where(Run.worker_id == worker_id)
-        return dict(connection.execute(held))
+        return {run_id: is_unwanted for run_id, is_unwanted in connection.execute(held)}
 
 
 def give_back(run_id: uuid.UUID, worker_id: uuid.UUID) -> None:
@@ -133,10 +133,11 @@ def lost_worker(worker_id: uuid.UUID, beats: int | None, *, max_deaths: int) -> 
         return []
     held = sa.select(Run).where(Run.worker_id == worker_id, Run.status == "running").order_by(Run.id).with_for_update()
     waiting = []
-    for run in db.session.scalars(held).all():
+    # All runs are locked; their streams follow by name, as every writer takes them.
+    for run in sorted(db.session.scalars(held).all(), key=lambda run: run.stream or ""):
         run.deaths += 1 if was_alone else 0
         if run.cancel_requested_at is not None:
-            end(run, "cancelled")
+            end(run, "cancelled", error=CANCELLED)
         elif run.deaths >= max_deaths:
             end(run, "error", error={"code": "worker_died", "message": _died(run.deaths), "retryable": False})
         else:

@@ -21,11 +21,13 @@ from server.realtime.events import Event
 __all__ = ["Claimed", "End", "Entry", "Ledger", "Noted"]
 
 # A run is to be had when it is pending, due, meant for this kind of worker, and no other of its thread is running or was before it.
+# The worker's row is held fast meanwhile: one that is being given up gets nothing, or what it got is taken from it with the rest.
 CLAIM = """
 WITH taken AS (
     UPDATE runs SET status = 'running', attempt = attempt + 1, worker_id = %(worker_id)s, updated_at = %(now)s,
         started_at = coalesce(started_at, %(now)s), last_event = last_event + CASE attempt WHEN 0 THEN 1 ELSE 0 END
     WHERE id = %(run_id)s AND status = 'pending' AND is_alone = %(alone)s AND (available_at IS NULL OR available_at <= %(now)s)
+        AND EXISTS (SELECT FROM workers WHERE id = %(worker_id)s FOR KEY SHARE)
         AND NOT EXISTS (
             SELECT FROM runs other WHERE other.thread_id = runs.thread_id AND other.id <> runs.id
                 AND (other.status = 'running' OR (other.status = 'pending' AND other.id < runs.id)))
@@ -59,10 +61,11 @@ WITH asked AS (
         output = CASE WHEN held.status IS NULL THEN runs.output ELSE held.output::json END,
         error = CASE WHEN held.status IS NULL THEN runs.error ELSE held.error::json END,
         interrupts = CASE WHEN held.status IS NULL THEN runs.interrupts ELSE held.interrupts::json END,
-        command = CASE WHEN held.status IS NULL THEN runs.command END,
+        command = CASE WHEN held.status IS NULL OR held.status = 'pending' THEN runs.command END,
         worker_id = CASE WHEN held.status IS NULL THEN runs.worker_id END,
-        finished_at = CASE WHEN held.status <> 'interrupted' THEN %(now)s ELSE runs.finished_at END,
-        then_due_at = CASE WHEN held.status <> 'interrupted' AND held.is_followed THEN %(now)s ELSE runs.then_due_at END
+        woken_at = CASE WHEN held.status = 'pending' THEN %(now)s ELSE runs.woken_at END,
+        finished_at = CASE WHEN held.status NOT IN ('interrupted', 'pending') THEN %(now)s ELSE runs.finished_at END,
+        then_due_at = CASE WHEN held.status NOT IN ('interrupted', 'pending') AND held.is_followed THEN %(now)s ELSE runs.then_due_at END
     FROM held WHERE runs.id = held.id
     RETURNING runs.id, runs.attempt, held.base, runs.status, runs.cancel_requested_at
 ), given AS (
@@ -113,7 +116,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended, or that it now waits for a human (`interrupted`). is_followed: a task is due now that it has ended."""
+    """How an attempt ended: how the run did, or that it waits for a human (`interrupted`) or for a worker (`pending`). is_followed: a task is due now that it has ended."""
 
     status: str
     output: dict[str, Any] | None
@@ -170,13 +173,20 @@ class Ledger:
         began = orjson.dumps({"run_id": str(run_id), "status": "running", "attempt": 1})
         values = {"run_id": run_id, "worker_id": worker_id, "alone": alone, "now": moment, "began": began.decode()}
         try:
-            row = self._execute(CLAIM, values).fetchone()
+            row = self._claim(values).fetchone()
         except psycopg.errors.UniqueViolation:  # another run of the thread was claimed at the same moment
             return None
         if row is None:
             return None
         event = Event(row.stream, row.seq, row.id, row.last_event, "run", began, moment) if row.attempt == 1 else None
         return Claimed(row, event)
+
+    def _claim(self, values: dict[str, Any]) -> psycopg.Cursor[Any]:
+        """Ask once more over a new connection when the old one was cut; a claim whose answer was lost is found as a stray."""
+        try:
+            return self._execute(CLAIM, values)
+        except psycopg.OperationalError:
+            return self._execute(CLAIM, values)
 
     def write(self, entries: Sequence[Entry], *, again: bool = False) -> Noted:
         """Write entries; those whose lease is lost are passed over, whole.

@@ -109,7 +109,7 @@ class Sweep:
         """End runs that have waited for an answer longer than they may; how many."""
         waiting = sa.select(Run).where(Run.status == "interrupted", Run.updated_at < after(-self.settings.interrupt_s))
         overdue = db.session.scalars(waiting.limit(PAGE).with_for_update(skip_locked=True)).all()
-        for run in overdue:
+        for run in sorted(overdue, key=lambda run: run.stream or ""):
             end(run, "timeout", error={"code": "nobody_answered", "message": "Nobody answered in time.", "retryable": False})
         commit()
         return len(overdue)

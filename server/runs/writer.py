@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -37,7 +37,10 @@ RETRY_S = 0.5  # pause after a transaction that failed, e.g. while PostgreSQL re
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended (or that it now waits for a human), and who wants to know that it was, or was not, written."""
+    """How an attempt ended, and who wants to know that it was, or was not, written.
+
+    status: an end of the run; `interrupted` when it now waits for a human; `pending` when another worker is to go on with it.
+    """
 
     lease: Lease
     status: str
@@ -49,22 +52,23 @@ class Ending:
 
 @dataclass
 class Part:
-    """What is to be written of one run, and who asked."""
+    """What is to be written of one attempt, and who asked. late: ends that came after its end."""
 
     lease: Lease
     entry: Entry
     ending: Ending | None = None
+    late: list[Ending] = field(default_factory=list)
 
 
 class Writer:
     """Takes events from any thread without blocking; its own thread writes them, in order for each run.
 
-    refused: called with the id of a run whose attempt is stale; its holder should stop working on it.
+    refused: called with a lease that is stale; its holder should stop working on it.
     unwanted: called with the id of a run that now waits for a human, although it was cancelled in the meantime.
     freed: called with the id of each run that may begin now, because another of its thread has ended.
     """
 
-    def __init__(self, database_url: str, *, refused: Listener, unwanted: Listener, freed: Listener) -> None:
+    def __init__(self, database_url: str, *, refused: Callable[[Lease], object], unwanted: Listener, freed: Listener) -> None:
         self._ledger = Ledger(database_url, name="parley-writer")
         self._refused = refused
         self._unwanted = unwanted
@@ -157,7 +161,7 @@ class Writer:
         if ending is not None and ending.error == FAILURE:
             _call(ending.written, False)
             return
-        _call(self._refused, lease.run_id)
+        _call(self._refused, lease)
         failed = Ending(lease, "error", error=FAILURE, written=ending.written if ending else _nobody_asks)
         self._settle(self._gathered([failed]))
 
@@ -170,7 +174,9 @@ class Writer:
             if part.ending is not None:
                 _call(part.ending.written, is_mine)
             elif not is_mine:
-                _call(self._refused, part.entry.run_id)
+                _call(self._refused, part.lease)
+            for ending in part.late:
+                _call(ending.written, False)
         for run_id in noted.unwanted:
             _call(self._unwanted, run_id)
         for run_id in noted.freed:
@@ -193,6 +199,8 @@ def last_events(ending: Ending) -> list[Event]:
     """The events that end a run's log (or pause it), in order; the status is always the last."""
     run_id = str(ending.lease.run_id)
     happened: list[tuple[str, dict[str, Any]]] = []
+    if ending.status == "pending":
+        return []
     if ending.error is not None and ending.status != "cancelled":
         happened.append(("error", {"run_id": run_id, **ending.error}))
     for asked in ending.interrupts or ():
@@ -206,11 +214,21 @@ def last_events(ending: Ending) -> list[Event]:
 
 
 def _add(part: Part, item: tuple[Lease, Event] | Ending) -> None:
+    """Add what an attempt said. After its end nothing counts any more, whoever says it."""
+    if part.ending is not None:
+        part.late.extend([item] if isinstance(item, Ending) else [])
+        return
     if not isinstance(item, Ending):
         _append(part.entry.events, item[1])
         return
+    try:
+        last = last_events(item)
+    except TypeError as error:
+        logger.warning("writer.cannot_say", extra={"facts": {"run_id": item.lease.run_id}}, exc_info=error)
+        item = replace(item, status="error", output=None, error=FAILURE, interrupts=None)
+        last = last_events(item)
     part.ending = item
-    part.entry.events.extend(last_events(item))
+    part.entry.events.extend(last)
     part.entry.end = End(item.status, item.output, item.error, item.interrupts, is_followed=part.lease.then is not None)
 
 

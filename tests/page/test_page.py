@@ -15,6 +15,8 @@ from tests.page.visitor import PASSWORD, Visitor, counted
 from tests.page.wire import Wire
 from tests.stack import Stack
 
+pytestmark = pytest.mark.browser
+
 FIRST_LOAD_BYTES = 100_000
 FOCUSED = """() => {
     const each = document.activeElement;
@@ -495,7 +497,7 @@ def test_on_a_narrow_screen_the_menu_opens_and_leads_on(visit: Visit) -> None:
 def test_the_first_load_is_small(visit: Visit) -> None:
     somebody = visit()
     answers: list[Response] = []
-    somebody.page.on("response", answers.append)
+    somebody.page.on("response", lambda answer: answers.append(answer))
     somebody.go("/#/sign-in")
     expect(somebody.heading("Sign in")).to_be_visible()
     somebody.page.wait_for_load_state("networkidle")

@@ -10,9 +10,7 @@ export interface Action {
 }
 
 export type Decision =
-  | { type: "approve" }
-  | { type: "edit"; edited_action: { name: string; args: Json } }
-  | { type: "reject"; message?: string };
+  { type: "approve" } | { type: "edit"; edited_action: { name: string; args: Json } } | { type: "reject"; message?: string };
 
 export type Form =
   | { kind: "approval"; actions: Action[] }

@@ -58,7 +58,11 @@ function blocks(tokens: Token[] | undefined): ComponentChildren {
 function block(token: Token): VNode | null {
   switch (token.type) {
     case "heading":
-      return <p><strong>{inlines((token as Tokens.Heading).tokens)}</strong></p>;
+      return (
+        <p>
+          <strong>{inlines((token as Tokens.Heading).tokens)}</strong>
+        </p>
+      );
     case "paragraph":
       return <p>{inlines(token.tokens)}</p>;
     case "code":
@@ -99,7 +103,12 @@ function list(token: Tokens.List): VNode {
 }
 
 function table(token: Tokens.Table): VNode {
-  const cell = (each: Tokens.TableCell) => (each.header ? <th class={each.align ?? undefined}>{inlines(each.tokens)}</th> : <td class={each.align ?? undefined}>{inlines(each.tokens)}</td>);
+  const cell = (each: Tokens.TableCell) =>
+    each.header ? (
+      <th class={each.align ?? undefined}>{inlines(each.tokens)}</th>
+    ) : (
+      <td class={each.align ?? undefined}>{inlines(each.tokens)}</td>
+    );
   return (
     <div class="table" tabIndex={0} role="group" aria-label="Table">
       <table>

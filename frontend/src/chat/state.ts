@@ -39,7 +39,8 @@ export interface Failure {
 export interface Run {
   run_id: string;
   status: RunStatus;
-  attempt: number;
+  /** How often a worker was lost and another one took over. */
+  restarts: number;
   agent_id: string | null;
   draft: Draft | null;
   steps: Step[];
@@ -143,7 +144,7 @@ function newRun(run_id: string): Run {
   return {
     run_id,
     status: "pending",
-    attempt: 1,
+    restarts: 0,
     agent_id: null,
     draft: null,
     steps: [],
@@ -209,7 +210,7 @@ function asked(event: Of<"interrupt">): Question {
 function withStatus(run: Run, event: Of<"run">): Run {
   const kept = event.supersedes == null ? run : superseded(run, event.supersedes);
   const status = event.status ?? kept.status;
-  const next = { ...kept, status, attempt: event.attempt ?? kept.attempt };
+  const next = { ...kept, status };
   if (status === "interrupted") return next;
   if (IN_PROGRESS.has(status)) return { ...next, question: null };
   const steps = next.steps.map((step) => (step.isDone ? step : { ...step, isDone: true }));
@@ -221,7 +222,7 @@ function superseded(run: Run, seq: number): Run {
   let draft = run.draft;
   while (draft && draft.seq >= seq) draft = draft.previous;
   const question = run.question && run.question.seq >= seq ? null : run.question;
-  return { ...run, draft, question, failure: null, steps: run.steps.filter((step) => step.seq < seq) };
+  return { ...run, draft, question, failure: null, restarts: run.restarts + 1, steps: run.steps.filter((step) => step.seq < seq) };
 }
 
 function withError(state: ChatState, event: Of<"error">): ChatState {

@@ -109,7 +109,12 @@ function ActionCard({ action, decision, onDecide }: { action: Action; decision: 
 
 const DECIDED: Record<Decision["type"], string> = { approve: "Approved", edit: "Approved with changes", reject: "Rejected" };
 
-function Decisions(props: { action: Action; decision: Decision | null; onDecide: (decision: Decision) => void; onMode: (mode: Mode) => void }) {
+function Decisions(props: {
+  action: Action;
+  decision: Decision | null;
+  onDecide: (decision: Decision) => void;
+  onMode: (mode: Mode) => void;
+}) {
   const allows = (type: Decision["type"]) => props.action.allowed.includes(type);
   return (
     <div class="row wrap">
@@ -171,7 +176,16 @@ function Edit({ action, onDecide, onBack }: { action: Action; onDecide: (decisio
   return (
     <form onSubmit={submit}>
       <label for={id}>Arguments, as JSON</label>
-      <textarea id={id} name="args" rows={6} class="code" ref={focus} defaultValue={JSON.stringify(action.args, null, 2)} aria-invalid={problem ? true : undefined} aria-describedby={problem ? `${id}-note` : undefined} />
+      <textarea
+        id={id}
+        name="args"
+        rows={6}
+        class="code"
+        ref={focus}
+        defaultValue={JSON.stringify(action.args, null, 2)}
+        aria-invalid={problem ? true : undefined}
+        aria-describedby={problem ? `${id}-note` : undefined}
+      />
       {problem && (
         <p class="note bad" id={`${id}-note`} role="alert">
           {problem}

@@ -59,7 +59,9 @@ export function Composer({ agents, coordinator, draftKey, isDisabled, onSend, on
         send();
       }}
     >
-      {completion.found.length > 0 && <Choices id={`${id}-agents`} found={completion.found} active={completion.active} onPick={completion.pick} />}
+      {completion.found.length > 0 && (
+        <Choices id={`${id}-agents`} found={completion.found} active={completion.active} onPick={completion.pick} />
+      )}
       <div class="composer-box">
         <label class="unseen" for={id}>
           Message
@@ -98,7 +100,12 @@ function Hint({ id, agents, target }: { id: string; agents: Agent[]; target: Age
   const isMissing = target && !target.ready;
   return (
     <p class={isMissing ? "composer-hint warn" : "composer-hint"} id={id}>
-      {target && (isMissing ? <span>{`${target.name}: ${sentence(target.needs ?? "not ready.")}`}</span> : <span>{`${target.name} will answer.`}</span>)}
+      {target &&
+        (isMissing ? (
+          <span>{`${target.name}: ${sentence(target.needs ?? "not ready.")}`}</span>
+        ) : (
+          <span>{`${target.name} will answer.`}</span>
+        ))}
       {agents.length > 1 && <span class="keys">@ picks another agent</span>}
       <span class="keys">Shift+Enter for a new line</span>
     </p>

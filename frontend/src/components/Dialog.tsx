@@ -101,7 +101,14 @@ export function ConfirmButton(props: {
         {props.icon ? <Icon name="trash" /> : props.label}
       </button>
       {isOpen && (
-        <Confirm title={props.title} action={props.action} isBusy={props.isBusy} error={props.error} onConfirm={confirm} onClose={() => setOpen(false)}>
+        <Confirm
+          title={props.title}
+          action={props.action}
+          isBusy={props.isBusy}
+          error={props.error}
+          onConfirm={confirm}
+          onClose={() => setOpen(false)}
+        >
           {props.text}
         </Confirm>
       )}

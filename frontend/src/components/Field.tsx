@@ -49,11 +49,19 @@ function focus(element: HTMLElement | null): void {
 }
 
 /** A form that gives its trimmed fields to `onSubmit`; passwords are given as typed. */
-export function Form(props: { onSubmit: (fields: Record<string, string>, form: HTMLFormElement) => void; children: ComponentChildren; class?: string; label?: string }) {
+export function Form(props: {
+  onSubmit: (fields: Record<string, string>, form: HTMLFormElement) => void;
+  children: ComponentChildren;
+  class?: string;
+  label?: string;
+}) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
-    const entries = [...new FormData(form)].map(([name, value]) => [name, name.includes("password") ? String(value) : String(value).trim()]);
+    const entries = [...new FormData(form)].map(([name, value]) => [
+      name,
+      name.includes("password") ? String(value) : String(value).trim(),
+    ]);
     props.onSubmit(Object.fromEntries(entries) as Record<string, string>, form);
   };
   return (

@@ -94,7 +94,10 @@ function ChatList({ chats, params }: { chats: Chat[] | null; params: Record<stri
     <ul class="chat-list">
       {newestFirst(chats).map((chat) => (
         <li key={chat.chat_id}>
-          <a href={href("chat", { ...params, chatId: chat.chat_id })} aria-current={route.params.chatId === chat.chat_id ? "page" : undefined}>
+          <a
+            href={href("chat", { ...params, chatId: chat.chat_id })}
+            aria-current={route.params.chatId === chat.chat_id ? "page" : undefined}
+          >
             <span>{titleOf(chat)}</span>
           </a>
         </li>

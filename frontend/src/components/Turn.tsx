@@ -62,7 +62,7 @@ export function AnswerTurn({ run, message, agent, onAnswer, onRetry }: AnswerPro
         {agent}
         {message && <time dateTime={message.created_at}>{when(message.created_at)}</time>}
       </p>
-      {run && <Steps steps={run.steps} attempt={run.attempt} isBusy={isBusy && !run.question} isQuiet={text !== ""} />}
+      {run && <Steps steps={run.steps} restarts={run.restarts} isBusy={isBusy && !run.question} isQuiet={text !== ""} />}
       {text && <Markdown text={text} />}
       {run?.question && <Ask key={run.question.interrupt_id} question={run.question} agent={agent} onAnswer={onAnswer} />}
       {run && !message && <Ending run={run} onRetry={onRetry} />}
@@ -71,17 +71,22 @@ export function AnswerTurn({ run, message, agent, onAnswer, onRetry }: AnswerPro
 }
 
 /** What the agent is doing, in one quiet line; the whole list on demand. */
-function Steps({ steps, attempt, isBusy, isQuiet }: { steps: Step[]; attempt: number; isBusy: boolean; isQuiet: boolean }) {
+function Steps({ steps, restarts, isBusy, isQuiet }: { steps: Step[]; restarts: number; isBusy: boolean; isQuiet: boolean }) {
   const current = steps.findLast((step) => !step.isDone);
   if (!steps.length && !isBusy) return null;
   const line = current ? spoken(current.name) : "Thinking";
   const label = isBusy ? (isQuiet && !current ? "Writing" : line) : count(steps.length, "step");
-  const again = attempt > 1 ? ` · attempt ${attempt}` : "";
-  if (!steps.length) return <p class="steps"><Doing label={label + again} isBusy={isBusy} /></p>;
+  const again = restarts ? " · taken up again after a failure of the server" : "";
+  if (!steps.length)
+    return (
+      <p class="steps">
+        <Doing label={label} note={again} isBusy={isBusy} />
+      </p>
+    );
   return (
     <details class="steps">
       <summary>
-        <Doing label={label + again} isBusy={isBusy} />
+        <Doing label={label} note={again} isBusy={isBusy} />
       </summary>
       <ol>
         {steps.map((step) => (
@@ -94,12 +99,13 @@ function Steps({ steps, attempt, isBusy, isQuiet }: { steps: Step[]; attempt: nu
   );
 }
 
-function Doing({ label, isBusy }: { label: string; isBusy: boolean }) {
+function Doing({ label, note, isBusy }: { label: string; note: string; isBusy: boolean }) {
   return (
     <>
       {isBusy && <span class="pulse" aria-hidden="true" />}
       {label}
       {isBusy && "…"}
+      {note}
     </>
   );
 }

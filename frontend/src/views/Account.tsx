@@ -22,7 +22,8 @@ export function Account({ user }: { user: User }) {
       <section aria-labelledby="reference">
         <h2 id="reference">For programs</h2>
         <p class="note">
-          The whole interface of this server: <a href="/docs">to try out</a>, <a href="/redoc">to read</a>, <a href="/openapi.json">as OpenAPI</a>.
+          The whole interface of this server: <a href="/docs">to try out</a>, <a href="/redoc">to read</a>,{" "}
+          <a href="/openapi.json">as OpenAPI</a>.
         </p>
       </section>
       <Ending />
@@ -40,7 +41,15 @@ function EmailForm({ user }: { user: User }) {
     <section aria-labelledby="email">
       <h2 id="email">E-mail</h2>
       <Form class="form inline" onSubmit={({ email }) => void change.run(email!)}>
-        <Field key={user.email} label="Your e-mail" name="email" type="email" value={user.email} autoComplete="email" errors={change.error?.fields.email} />
+        <Field
+          key={user.email}
+          label="Your e-mail"
+          name="email"
+          type="email"
+          value={user.email}
+          autoComplete="email"
+          errors={change.error?.fields.email}
+        />
         <button type="submit" class="main" disabled={change.isBusy}>
           Change e-mail
         </button>
@@ -62,7 +71,15 @@ function PasswordForm() {
       <h2 id="password">Password</h2>
       <Form onSubmit={({ old_password, new_password }, form) => void change.run(old_password!, new_password!, form)}>
         <Field label="Present password" name="old_password" type="password" autoComplete="current-password" errors={fields.old_password} />
-        <Field label="New password" name="new_password" type="password" autoComplete="new-password" minLength={8} hint="At least 8 characters." errors={fields.new_password} />
+        <Field
+          label="New password"
+          name="new_password"
+          type="password"
+          autoComplete="new-password"
+          minLength={8}
+          hint="At least 8 characters."
+          errors={fields.new_password}
+        />
         {!fields.old_password && !fields.new_password && <Problem error={change.error} />}
         <div class="row">
           <button type="submit" class="main" disabled={change.isBusy}>
@@ -87,7 +104,14 @@ function ApiKeys() {
       <h2 id="keys">API keys</h2>
       <p class="note">For programs that speak to this server in your name.</p>
       <Form class="form inline" label="New API key" onSubmit={({ name }, form) => void create.run(name!, form)}>
-        <Field label="Name of the key" name="name" maxLength={200} placeholder="Laptop" autoComplete="off" errors={create.error?.fields.name} />
+        <Field
+          label="Name of the key"
+          name="name"
+          maxLength={200}
+          placeholder="Laptop"
+          autoComplete="off"
+          errors={create.error?.fields.name}
+        />
         <button type="submit" class="main" disabled={create.isBusy}>
           Create key
         </button>
@@ -96,7 +120,9 @@ function ApiKeys() {
       <Problem error={keys.error} onRetry={() => void keys.reload()} />
       {!keys.value && !keys.error && <Loading what="keys" />}
       <ul class="list">
-        {keys.value?.map((key) => <KeyRow key={key.key_id} apiKey={key} onDeleted={keys.reload} />)}
+        {keys.value?.map((key) => (
+          <KeyRow key={key.key_id} apiKey={key} onDeleted={keys.reload} />
+        ))}
       </ul>
       {made && <NewKey value={made} onClose={() => setMade(null)} />}
     </section>
@@ -113,7 +139,11 @@ function KeyRow({ apiKey, onDeleted }: { apiKey: ApiKey; onDeleted: () => Promis
     <li class="list-row">
       <div class="grow">
         <h3>{apiKey.name}</h3>
-        <p class="note">{[apiKey.created_at && `made ${when(apiKey.created_at)}`, apiKey.last_used_at && `used ${when(apiKey.last_used_at)}`].filter(Boolean).join(" · ")}</p>
+        <p class="note">
+          {[apiKey.created_at && `made ${when(apiKey.created_at)}`, apiKey.last_used_at && `used ${when(apiKey.last_used_at)}`]
+            .filter(Boolean)
+            .join(" · ")}
+        </p>
       </div>
       <ConfirmButton
         icon
@@ -173,7 +203,14 @@ function Ending() {
         <Dialog title="Delete your account?" onClose={() => setOpen(false)}>
           <p>Everything you own here is deleted. This cannot be taken back.</p>
           <Form onSubmit={({ password }) => void removal.run(password!)}>
-            <Field label="Your password" name="password" type="password" autoComplete="current-password" errors={removal.error?.fields.password} autoFocus />
+            <Field
+              label="Your password"
+              name="password"
+              type="password"
+              autoComplete="current-password"
+              errors={removal.error?.fields.password}
+              autoFocus
+            />
             {!removal.error?.fields.password && <Problem error={removal.error} />}
             <div class="row end">
               <button type="button" class="plain" onClick={() => setOpen(false)}>

@@ -30,12 +30,24 @@ export function Agents() {
           {room.agents.map((agent) => (
             <AgentRow key={agent.agent_id} agent={agent} isCoordinator={agent === room.coordinator}>
               {room.isOwner && agent !== room.coordinator && (
-                <button type="button" class="plain small" disabled={change.isBusy} aria-label={`Make default: ${agent.name}`} onClick={() => void change.run(() => api.setCoordinator(id, agent.agent_id), `${agent.name} now answers by default.`)}>
+                <button
+                  type="button"
+                  class="plain small"
+                  disabled={change.isBusy}
+                  aria-label={`Make default: ${agent.name}`}
+                  onClick={() => void change.run(() => api.setCoordinator(id, agent.agent_id), `${agent.name} now answers by default.`)}
+                >
                   Make default
                 </button>
               )}
               {room.isOwner && (
-                <button type="button" class="quiet small" disabled={change.isBusy} aria-label={`Remove ${agent.name}`} onClick={() => void change.run(() => api.removeAgent(id, agent.agent_id), `${agent.name} removed.`)}>
+                <button
+                  type="button"
+                  class="quiet small"
+                  disabled={change.isBusy}
+                  aria-label={`Remove ${agent.name}`}
+                  onClick={() => void change.run(() => api.removeAgent(id, agent.agent_id), `${agent.name} removed.`)}
+                >
                   Remove
                 </button>
               )}
@@ -50,7 +62,13 @@ export function Agents() {
             {outside.map((agent) => (
               <AgentRow key={agent.agent_id} agent={agent} isCoordinator={false}>
                 {room.isOwner && (
-                  <button type="button" class="plain small" disabled={change.isBusy} aria-label={`Add ${agent.name}`} onClick={() => void change.run(() => api.addAgent(id, agent.agent_id), `${agent.name} added.`)}>
+                  <button
+                    type="button"
+                    class="plain small"
+                    disabled={change.isBusy}
+                    aria-label={`Add ${agent.name}`}
+                    onClick={() => void change.run(() => api.addAgent(id, agent.agent_id), `${agent.name} added.`)}
+                  >
                     <Icon name="plus" />
                     Add
                   </button>

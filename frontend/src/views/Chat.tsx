@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import * as api from "../api";
 import { announcement } from "../chat/announcement";
 import { isInProgress, type ChatState, type Run } from "../chat/state";
@@ -102,16 +102,18 @@ function ChatHead({ chatId, room, link }: { chatId: string; room: Room; link: Li
       <span class={`link-state ${link}`} role="status">
         {LINKS[link]}
       </span>
-      {chat?.created_by === who.user?.user_id && <ConfirmButton
-        icon
-        label="Delete chat"
-        title="Delete this chat?"
-        text="Its messages are deleted for everybody. This cannot be taken back."
-        action="Delete chat"
-        work={removal.run}
-        error={removal.error}
-        isBusy={removal.isBusy}
-      />}
+      {chat?.created_by === who.user?.user_id && (
+        <ConfirmButton
+          icon
+          label="Delete chat"
+          title="Delete this chat?"
+          text="Its messages are deleted for everybody. This cannot be taken back."
+          action="Delete chat"
+          work={removal.run}
+          error={removal.error}
+          isBusy={removal.isBusy}
+        />
+      )}
     </PageHead>
   );
 }
@@ -120,8 +122,11 @@ function ChatHead({ chatId, room, link }: { chatId: string; room: Room; link: Li
 
 function Conversation({ connection, state, link, room }: { connection: ChatConnection; state: ChatState; link: Link; room: Room }) {
   const items = useMemo(() => timeline(state), [state]);
-  const scroll = useScroll(state.outbox.length);
-  const older = useAction(() => scroll.hold(() => connection.loadOlder()));
+  const scroll = useScroll(items[0]?.key, state.outbox.length);
+  const older = useAction(() => {
+    scroll.hold();
+    return connection.loadOlder();
+  });
   return (
     <div class="conversation">
       <div class="scroll" ref={scroll.box} onScroll={scroll.onScroll} tabIndex={0} role="region" aria-label="Conversation">
@@ -172,7 +177,14 @@ function ItemView({ item, connection, state, link, room }: ItemProps) {
     case "outgoing": {
       const { client_message_id } = item.outgoing;
       const again = () => connection.sendAgain(client_message_id);
-      return <OutgoingTurn outgoing={item.outgoing} isOnline={link === "online"} onAgain={again} onDiscard={() => connection.discard(client_message_id)} />;
+      return (
+        <OutgoingTurn
+          outgoing={item.outgoing}
+          isOnline={link === "online"}
+          onAgain={again}
+          onDiscard={() => connection.discard(client_message_id)}
+        />
+      );
     }
     case "notice":
       return <FailureNote failure={item.notice} />;
@@ -181,7 +193,17 @@ function ItemView({ item, connection, state, link, room }: ItemProps) {
   }
 }
 
-function Answer({ item, connection, state, room }: { item: Extract<Item, { kind: "answer" }>; connection: ChatConnection; state: ChatState; room: Room }) {
+function Answer({
+  item,
+  connection,
+  state,
+  room,
+}: {
+  item: Extract<Item, { kind: "answer" }>;
+  connection: ChatConnection;
+  state: ChatState;
+  room: Room;
+}) {
   const { run, message } = item;
   const question = run && state.messages.find((each) => each.role === "user" && each.run_id === run.run_id);
   const answer = (value: Json) => {
@@ -189,7 +211,9 @@ function Answer({ item, connection, state, room }: { item: Extract<Item, { kind:
     document.querySelector<HTMLElement>(".composer textarea")?.focus();
   };
   const retry = question ? () => connection.send(question.content) : undefined;
-  return <AnswerTurn run={run} message={message} agent={agentName(room, message?.agent_id ?? run?.agent_id)} onAnswer={answer} onRetry={retry} />;
+  return (
+    <AnswerTurn run={run} message={message} agent={agentName(room, message?.agent_id ?? run?.agent_id)} onAnswer={answer} onRetry={retry} />
+  );
 }
 
 function TypingNote({ state }: { state: ChatState }) {
@@ -199,11 +223,16 @@ function TypingNote({ state }: { state: ChatState }) {
 
 const NEAR_END_PX = 80;
 
-/** Keeps the end in view while it grows, unless the reader has scrolled away from it. */
-function useScroll(sent: number) {
+/**
+ * Keeps the end in view while it grows, unless the reader has scrolled away from it; what is added at the top moves nothing.
+ *
+ * first: key of the topmost item. sent: how many messages are on their way; one more shows the end again.
+ */
+function useScroll(first: string | undefined, sent: number) {
   const box = useRef<HTMLDivElement>(null);
-  const isHeld = useRef(false);
+  const held = useRef<{ turn: Element; top: number } | null>(null);
   const isFollowing = useRef(true);
+  const wasSent = useRef(0);
   const [isAtEnd, setAtEnd] = useState(true);
   const follow = (follows: boolean) => {
     isFollowing.current = follows;
@@ -219,27 +248,27 @@ function useScroll(sent: number) {
     const { scrollHeight, scrollTop, clientHeight } = box.current;
     follow(scrollHeight - scrollTop - clientHeight < NEAR_END_PX);
   };
+  /** Notes what is read, right before more is loaded above it. */
+  const hold = () => {
+    const turn = box.current?.querySelector(".turn.question");
+    if (turn) held.current = { turn, top: turn.getBoundingClientRect().top };
+  };
   useEffect(() => {
     const observer = new ResizeObserver(() => {
-      if (isFollowing.current && !isHeld.current) toEnd();
+      if (isFollowing.current) toEnd();
     });
     observer.observe(box.current!);
     observer.observe(box.current!.firstElementChild!);
     return () => observer.disconnect();
   }, []);
-  useEffect(toEnd, [sent]);
-  /** Runs `work`, which adds messages at the top, without moving what is read. */
-  const hold = async (work: () => Promise<void>) => {
-    const before = box.current!.scrollHeight;
-    isHeld.current = true;
-    await work();
-    requestAnimationFrame(() => {
-      requestAnimationFrame(() => {
-        if (box.current) box.current.scrollTop += box.current.scrollHeight - before;
-        isHeld.current = false;
-      });
-    });
-  };
+  useEffect(() => {
+    if (sent > wasSent.current) toEnd();
+    wasSent.current = sent;
+  }, [sent]);
+  useLayoutEffect(() => {
+    if (held.current && box.current) box.current.scrollTop += held.current.turn.getBoundingClientRect().top - held.current.top;
+    held.current = null;
+  }, [first]);
   return { box, isAtEnd, onScroll, toEnd, hold };
 }
 

@@ -31,7 +31,9 @@ export function Documents() {
       {!documents.value && !documents.error && <Loading what="documents" />}
       {documents.value?.length === 0 && <p class="nothing">No documents yet.</p>}
       <ul class="list">
-        {documents.value?.map((document) => <Row key={document.document_id} document={document} workspaceId={workspaceId} isEditor={isEditor} onDeleted={documents.reload} />)}
+        {documents.value?.map((document) => (
+          <Row key={document.document_id} document={document} workspaceId={workspaceId} isEditor={isEditor} onDeleted={documents.reload} />
+        ))}
       </ul>
     </div>
   );
@@ -59,7 +61,16 @@ function DropZone({ isBusy, onFiles }: { isBusy: boolean; onFiles: (files: File[
       onDragLeave={() => setOver(false)}
       onDrop={drop}
     >
-      <input ref={input} class="unseen" type="file" multiple aria-label="Choose documents" tabIndex={-1} accept=".txt,.md,.markdown,.pdf,text/plain,text/markdown,application/pdf" onChange={chosen} />
+      <input
+        ref={input}
+        class="unseen"
+        type="file"
+        multiple
+        aria-label="Choose documents"
+        tabIndex={-1}
+        accept=".txt,.md,.markdown,.pdf,text/plain,text/markdown,application/pdf"
+        onChange={chosen}
+      />
       <button type="button" class="main" disabled={isBusy} onClick={() => input.current?.click()}>
         <Icon name="upload" />
         {isBusy ? "Adding…" : "Add documents"}
@@ -69,7 +80,17 @@ function DropZone({ isBusy, onFiles }: { isBusy: boolean; onFiles: (files: File[
   );
 }
 
-function Row({ document, workspaceId, isEditor, onDeleted }: { document: Document; workspaceId: string; isEditor: boolean; onDeleted: () => Promise<void> }) {
+function Row({
+  document,
+  workspaceId,
+  isEditor,
+  onDeleted,
+}: {
+  document: Document;
+  workspaceId: string;
+  isEditor: boolean;
+  onDeleted: () => Promise<void>;
+}) {
   const removal = useAction(async () => {
     await api.deleteDocument(workspaceId, document.document_id);
     confirmDone(`${document.name} deleted.`);
@@ -80,18 +101,22 @@ function Row({ document, workspaceId, isEditor, onDeleted }: { document: Documen
       <Icon name="document" />
       <div class="grow">
         <h2 class="row-title">{document.name}</h2>
-        <p class="note">{[size(document.size_bytes), count(document.passages, "passage"), when(document.created_at)].filter(Boolean).join(" · ")}</p>
+        <p class="note">
+          {[size(document.size_bytes), count(document.passages, "passage"), when(document.created_at)].filter(Boolean).join(" · ")}
+        </p>
       </div>
-      {isEditor && <ConfirmButton
-        icon
-        label={`Delete ${document.name}`}
-        title="Delete this document?"
-        text={`Agents will no longer find anything in ${document.name}.`}
-        action="Delete document"
-        work={removal.run}
-        error={removal.error}
-        isBusy={removal.isBusy}
-      />}
+      {isEditor && (
+        <ConfirmButton
+          icon
+          label={`Delete ${document.name}`}
+          title="Delete this document?"
+          text={`Agents will no longer find anything in ${document.name}.`}
+          action="Delete document"
+          work={removal.run}
+          error={removal.error}
+          isBusy={removal.isBusy}
+        />
+      )}
     </li>
   );
 }

@@ -37,7 +37,13 @@ export function Members() {
               <p class="note">{ROLES[member.role] ?? member.role}</p>
             </div>
             {isOwner && member.role !== "owner" && (
-              <button type="button" class="quiet small" disabled={removal.isBusy} aria-label={`Remove ${member.email}`} onClick={() => void removal.run(member)}>
+              <button
+                type="button"
+                class="quiet small"
+                disabled={removal.isBusy}
+                aria-label={`Remove ${member.email}`}
+                onClick={() => void removal.run(member)}
+              >
                 Remove
               </button>
             )}

@@ -45,7 +45,16 @@ export function WorkspaceHome() {
         <h2>{room.isEditor ? "What would you like to know?" : "You read here"}</h2>
         {room.agents.length === 0 ? <NoAgents room={room} /> : <Team room={room} />}
         <Problem error={begin.error} />
-        {room.isEditor && <Composer key={attempt} agents={room.agents} coordinator={room.coordinator} draftKey={draftKey(room)} isDisabled={begin.isBusy} onSend={onSend} />}
+        {room.isEditor && (
+          <Composer
+            key={attempt}
+            agents={room.agents}
+            coordinator={room.coordinator}
+            draftKey={draftKey(room)}
+            isDisabled={begin.isBusy}
+            onSend={onSend}
+          />
+        )}
       </section>
       <RecentChats room={room} />
     </div>

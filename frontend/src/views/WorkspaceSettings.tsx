@@ -29,7 +29,14 @@ export function WorkspaceSettings() {
           <section aria-labelledby="name">
             <h2 id="name">Name</h2>
             <Form class="form inline" onSubmit={({ name }) => void rename.run(name!)}>
-              <Field key={workspace.value.name} label="Name of the workspace" name="name" value={workspace.value.name} maxLength={200} errors={rename.error?.fields.name} />
+              <Field
+                key={workspace.value.name}
+                label="Name of the workspace"
+                name="name"
+                value={workspace.value.name}
+                maxLength={200}
+                errors={rename.error?.fields.name}
+              />
               <button type="submit" class="main" disabled={rename.isBusy}>
                 Rename
               </button>

@@ -26,7 +26,9 @@ export function Workspaces() {
       {!workspaces.value && !workspaces.error && <Loading what="workspaces" />}
       {workspaces.value?.length === 0 && <Nothing onCreate={() => setCreating(true)} />}
       <ul class="cards">
-        {workspaces.value?.map((workspace) => <Card key={workspace.workspace_id} workspace={workspace} />)}
+        {workspaces.value?.map((workspace) => (
+          <Card key={workspace.workspace_id} workspace={workspace} />
+        ))}
       </ul>
       {isCreating && <Create onClose={() => setCreating(false)} />}
     </div>

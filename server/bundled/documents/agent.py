@@ -29,7 +29,8 @@ Value = dict[str, Any]
 ENOUGH = 0.55  # share of the question that a passage must cover to count as an answer
 STRONG_LINE = 0.35  # a line that says less on the question is not what answers it: then the passage's beginning does
 NEAR_BEST = 0.7  # lines with so much of the best line's score are quoted with it
-SECOND = 0.9  # a second passage is quoted if it scores so much of the first
+NEXT = 0.8  # other passages are quoted too if they score so much of the first: then it is not clear which one answers
+MAX_SOURCES = 3
 MAX_LINES = 4
 MAX_ITEMS = 8
 MAX_QUOTE_CHARS = 900
@@ -136,32 +137,29 @@ def _follows(question: str) -> bool:
 
 
 def compose(found: Sequence[tuple[float, Value]]) -> tuple[str, list[Value]]:
-    """The answer from passages that hold it, best first: what the best says, a second that says as much, and the sources."""
+    """The answer from passages that hold it, best first: what the best says, in short what says nearly as much, and the sources."""
     best_score, best = found[0]
     cited, quotes = [best], [_quote(best)]
-    for score, value in found[1:3]:
-        if len(cited) == 1 and score >= SECOND * best_score and value.get("coverage", 1.0) >= best.get("coverage", 1.0) and _strongest(value) >= STRONG_LINE:
+    for score, value in found[1:]:
+        quote = _quote(value, max_lines=1)
+        if score >= NEXT * best_score and len(cited) < MAX_SOURCES and quote not in quotes:
             cited.append(value)
-            quotes.append(_quote(value))
+            quotes.append(quote)
     marked = [_marked(quote, number) for number, quote in enumerate(quotes, 1)]
     sources = "\n".join(f"- [{number}] {_source(value)}" for number, value in enumerate(cited, 1))
     return "\n\n".join([*marked, f"**Sources**\n\n{sources}"]), [_citation(value) for value in cited]
 
 
-def _quote(value: Value) -> str:
+def _quote(value: Value, *, max_lines: int = MAX_LINES) -> str:
     """What of a passage answers: its strongest lines in their order, or its beginning where the heading says what it is about."""
     lines: list[Value] = value.get("highlights") or [{"kind": "text", "text": value["text"], "position": 0, "score": 1.0}]
-    strongest = _strongest(value)
+    strongest = max(line["score"] for line in lines)
     if strongest < STRONG_LINE:
-        wanted = {line["position"] for line in lines[:MAX_LINES]}
+        wanted = {line["position"] for line in lines[:max_lines]}
     else:
         ranked = sorted((line for line in lines if line["score"] >= NEAR_BEST * strongest), key=lambda line: -line["score"])
-        wanted = {line["position"] for line in ranked[:MAX_LINES]}
+        wanted = {line["position"] for line in ranked[:max_lines]}
     return _bounded(list(_joined([lines[at] for at in sorted(_with_company(lines, wanted))])))
-
-
-def _strongest(value: Value) -> float:
-    return max((line["score"] for line in value.get("highlights") or []), default=1.0)
 
 
 def _with_company(lines: list[Value], wanted: set[int]) -> set[int]:

@@ -69,62 +69,62 @@ COMMON = _words(
     apparent appeal appear apply approach appropriate approximate arise around arrange arrive ask aspect assign assist associate assume
     attach attempt attend attention automatic automatically available avoid aware away awful back bad bare base basic basically basis bear
     beautiful become beforehand begin behave behavior behaviour behind belong below beneath benefit beside best bet better between beyond
-    big billion bit blow boost border bore bother bottom bound brief briefly bring broad bulk burden busy calculate call calm capable
-    capture care careful carefully carry case cast catch cause cease central certain challenge chance change characteristic charge cheap
-    check choose circumstance claim clarify classic clean clear clever close closely collect combine come comfortable comment common
-    commonly compare compete complain complete complex component compose comprise concept concern conclude condition conduct confident
-    confirm conflict confuse consequence consider considerable consist constant constantly construct consult consume contain content
-    context continue contrary contrast contribute convenient conventional convert convince cope core correct correctly correspond count
-    couple cover crucial curious current currently cut daily damage danger dangerous dare dark day deal decide deep default define
-    definite definitely degree deliberate deliver demand demonstrate deny depart depend derive describe desirable desire despite
-    destination detail detect determine develop devote die differ difference different differently difficult difficulty direct directly
-    disappear discover discuss dislike display distinct distinguish distribute divide dominate double doubt dozen draw dream drive due
-    duplicate duty eager early earn ease easily easy edge effect effective efficient effort eight either elaborate elsewhere emerge
-    emphasis employ empty encounter encourage end enforce engage enhance enjoy enormous enough ensure enter entire entirely entitle equal
-    equivalent especially essential essentially establish estimate evaluate even eventually evidence evident evolve exact exactly examine
-    example exceed except exclude execute exhibit exist expand expect experience explain explicit explicitly explore expose express extend
-    extent extra extreme extremely face facilitate fact factor fail fair fairly faith fall false familiar far fast favor favour fear
-    feature feed feel few figure fill final finally find fine finish firm first firstly fit five fix float focus fold follow force forget
-    form formal formally forth fortunately forward foundation four free freely frequent frequently fresh front fulfil full function
-    fundamental furthermore gain gather general generally generate gentle genuine glad global goal gone good govern grab grade gradually
-    grand grant grasp grateful great grow guarantee guess habit half halfway halt hand handle handy hang happen hard hardly harm hate head
-    heavy height help hence hesitate hidden hide high highly hint hit hold hope hour huge hundred hurry hurt idea ideal identical identify
-    ignore illustrate imagine immediate impact implement imply important impose impossible impress improve include incorrect increase
-    indeed indicate individual inevitable influence inform information initial initially inside insist inspect inspire instance instant
-    instruct intend intent intention interest internal interpret introduce invent investigate invite involve isolate issue item job join
-    judge jump keen keep kick kind know knowledge lack lapse large largely last lastly late later latter lay lead lean leap learn least
-    leave left length less level lie lift likely likewise line list literally little live locate logical long look lose loss lot loud
-    lower lucky mad main maintain maintenance major majority manage manner mark master match material matter maximum meanwhile measure
-    mechanism meet mention mere merely method mid million mind minimum minor minute miss mistake mix moderate modern modify moment month
-    motion mount move movement multiple mutual namely narrow native natural naturally nature near nearly neat neatly necessary negative
-    neither never new nice nine nobody none nonetheless normal normally note notice number obey object observe obtain obvious obviously
-    occasion occasionally occupy occur odd offend offer official ok okay old open opinion opportunity oppose opposite optimal option order
-    ordinary organise organize origin original originally otherwise ought outcome outline outside overall overcome owe own pace pack page
-    pair part partial partially particular partly pass passage past pattern peculiar people percent perfect perfectly perform period
-    permit persist person personal personally persuade phase phrase pick piece place plain plan pleasant pleased plenty plus point popular
-    portion pose position positive possess possibility possible possibly potential potentially pour powerful practical practice precise
-    precisely prefer prepare presence present presumably pretend pretty prevent previous primarily primary prime principal principle prior
-    priority probable probably problem proceed produce progress project promise prompt proof proper properly property proportion propose
-    prove provide pull pure purpose pursue push put quality quantity quarter question quick quickly quiet quit raise range rapid rapidly
-    rare rarely rate rather raw reach react readily ready real realise realize reappear reason recall receive recent recently reckon
-    recognise recognize recommend reduce refer reflect regard regardless regular regularly relate relation relative relatively relevant
-    reliable rely remain remark remarkable remind repeatedly represent require reserve reside resist resolve resort respect respectively
-    respond response responsible rest result resume retain reveal reverse rid right rise risk roll rough roughly round rule run rush safe
-    safely sake satisfy scale scatter scenario scope second section see seek seem segment seldom select send sense sensible separate
-    separately serious seriously serve set settle seven several severe shape sharp shift short shortly show shut sight significant silent
-    similar similarly simple simplify simply simultaneously single situation six size skip slight slightly slip slow slowly small smart
-    smooth smoothly software solely solid solution solve someday somehow sometime sometimes somewhat somewhere soon sort source space
-    spare speak special specially specific specify spend spirit spot spread stable stage stand standard stare start state statement stay
-    steady step stick story straight straightforward strange strategy strength stress stretch strict strictly strike strong strongly
-    structure struggle stuck stuff style subject subsequent succeed success successful successfully sudden suddenly sufficient suggest
-    suit suitable sum supply support suppose sure surely surface surprise surround survey suspect sweep system tackle talk task ten tend
-    term test thanks thick thin thing think third thorough thoroughly thought thousand threat three thrive throughout throw thus tie tight
-    time tiny title today together tool top total touch toward towards transform treat tremendous trend trick trip trouble true truly
-    trust truth try turn type typical ultimate ultimately unable unclear undergo underlying understand undertake unexpected unexpectedly
-    unfortunately unique unit unknown unless unlike unlikely unnecessary until unusual upper urge usage useful useless usual usually
-    utmost vague value vanish various vary vast verify version versus view virtual virtually visible visit vital wait wake walk warn waste
-    watch weak wear week weigh well wherever whichever whoever whole wide widely wild willing win wise wish withdraw witness wonder
-    wonderful word work world worry worse worst worth worthwhile worthy wrap wrong year yes zero
+    big bit blow boost border bore bother bottom bound brief briefly bring broad bulk burden busy calculate call calm capable capture care
+    careful carefully carry case cast catch cause cease central certain challenge chance change characteristic charge cheap check choose
+    circumstance claim clarify classic clean clear clever close closely collect combine come comfortable comment common commonly compare
+    compete complain complete complex component compose comprise concept concern conclude condition conduct confident confirm conflict
+    confuse consequence consider considerable consist constant constantly construct consult consume contain content context continue
+    contrary contrast contribute convenient conventional convert convince cope core correct correctly correspond count couple cover
+    crucial curious current currently cut daily damage danger dangerous dare day deal decide deep default define definite definitely
+    degree deliberate deliver demand demonstrate deny depart depend derive describe desirable desire despite destination detail detect
+    determine develop devote die differ difference different differently difficult difficulty direct directly disappear discover discuss
+    dislike display distinct distinguish distribute divide dominate double doubt dozen draw dream drive due duplicate duty eager early
+    earn ease easily easy edge effect effective efficient effort eight either elaborate elsewhere emerge emphasis employ empty encounter
+    encourage end enforce engage enhance enjoy enormous enough ensure enter entire entirely entitle equal equivalent especially essential
+    essentially establish estimate evaluate even eventually evidence evident evolve exact exactly examine example exceed except exclude
+    execute exhibit exist expand expect experience explain explicit explicitly explore expose express extend extent extra extreme
+    extremely face facilitate fact factor fail fair fairly faith fall false familiar far fast favor favour fear feature feed feel few
+    figure fill final finally find fine finish firm first firstly fit five fix float focus fold follow force forget form formal formally
+    forth fortunately forward foundation four free freely frequent frequently fresh front fulfil full function fundamental furthermore
+    gain gather general generally generate gentle genuine glad global goal gone good govern grab grade gradually grand grant grasp
+    grateful great grow guarantee guess habit half halfway halt hand handle handy hang happen hard hardly harm hate heavy help hence
+    hesitate hidden hide high highly hint hit hold hope hour huge hundred hurry hurt idea ideal identical identify ignore illustrate
+    imagine immediate impact implement imply important impose impossible impress improve include incorrect increase indeed indicate
+    individual inevitable influence inform information initial initially inside insist inspect inspire instance instant instruct intend
+    intent intention interest internal interpret introduce invent investigate invite involve isolate issue item job join judge jump keen
+    keep kick kind know knowledge lack lapse large largely last lastly late later latter lay lead lean leap learn least leave left length
+    less level lie lift likely likewise line list literally little live locate logical long look lose loss lot loud lower lucky mad main
+    maintain maintenance major majority manage manner mark master match material matter maximum meanwhile measure mechanism meet mention
+    mere merely method mid mind minimum minor minute miss mistake mix moderate modern modify moment motion mount move movement multiple
+    mutual namely narrow native natural naturally nature near nearly neat neatly necessary negative neither never new nice nine nobody
+    none nonetheless normal normally note notice number obey object observe obtain obvious obviously occasion occasionally occupy occur
+    odd offend offer official ok okay old open opinion opportunity oppose opposite optimal option order ordinary organise organize origin
+    original originally otherwise ought outcome outline outside overall overcome owe own pace pack page pair part partial partially
+    particular partly pass passage past pattern peculiar people percent perfect perfectly perform period permit persist personal
+    personally persuade phase phrase pick piece place plain plan pleasant pleased plenty plus point popular portion pose position positive
+    possess possibility possible possibly potential potentially pour powerful practical practice precise precisely prefer prepare presence
+    present presumably pretend pretty prevent previous primarily primary prime principal principle prior priority probable probably
+    problem proceed produce progress project promise prompt proof proper properly property proportion propose prove provide pull pure
+    purpose pursue push put quality quantity quarter question quick quickly quiet quit raise range rapid rapidly rare rarely rate rather
+    raw reach react readily ready real realise realize reappear reason recall receive recent recently reckon recognise recognize recommend
+    reduce refer reflect regard regardless regular regularly relate relation relative relatively relevant reliable rely remain remark
+    remarkable remind repeatedly represent require reserve reside resist resolve resort respect respectively respond response responsible
+    rest result resume retain reveal reverse rid right rise risk roll rough roughly round rule run rush safe safely sake satisfy scale
+    scatter scenario scope second section see seek seem segment seldom select send sense sensible separate separately serious seriously
+    serve set settle seven several severe shape sharp shift short shortly show shut sight significant silent similar similarly simple
+    simplify simply simultaneously single situation six size skip slight slightly slip slow slowly small smart smooth smoothly software
+    solely solid solution solve someday somehow sometime sometimes somewhat somewhere soon sort source space spare speak special specially
+    specific specify spend spirit spot spread stable stage stand standard stare start state statement stay steady step stick straight
+    straightforward strange strategy strength stress stretch strict strictly strike strong strongly structure struggle stuck stuff style
+    subject subsequent succeed success successful successfully sudden suddenly sufficient suggest suit suitable sum supply support suppose
+    sure surely surface surprise surround survey suspect sweep system tackle talk task ten tend term test thanks thick thin thing think
+    third thorough thoroughly thought thousand threat three thrive throughout throw thus tie tight time tiny title today together tool top
+    total touch toward towards transform treat tremendous trend trick trip trouble true truly trust truth try turn type typical ultimate
+    ultimately unable unclear undergo underlying understand undertake unexpected unexpectedly unfortunately unique unit unknown unless
+    unlike unlikely unnecessary until unusual upper urge usage useful useless usual usually utmost vague value vanish various vary vast
+    verify version versus view virtual virtually visible visit vital wait wake walk warn waste watch weak wear weigh well wherever
+    whichever whoever whole wide widely wild willing win wise wish withdraw witness wonder wonderful word work world worry worse worst
+    worth worthwhile worthy wrap wrong yes zero
     """
 )
 
@@ -154,9 +154,9 @@ weak weaker weakest
     for form in line.split()[1:]
 }
 
-# Each line is one meaning. A word may stand in several.
-SYNONYMS: tuple[frozenset[str], ...] = tuple(
-    _words(line)
+# Each line is one meaning. A word may stand in several. `a: b c` is for what is asked as `a` and may be written as `b`, not the other way.
+SYNONYMS: tuple[str, ...] = tuple(
+    line
     for line in """
 add create make new insert
 answer reply respond response
@@ -333,8 +333,8 @@ old former previous earlier
 history past previous
 past earlier history
 latest newest current recent
-money cost price pay
-cost price
+money price pay fee bill
+cost: price fee pay
 picture image photo
 mail email
 phone mobile
@@ -517,7 +517,6 @@ colleague member user share
 stranger anybody outsider
 outsider stranger
 tab page browser
-bill cost price
 weigh size byte
 heavy large
 slow long

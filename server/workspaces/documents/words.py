@@ -19,7 +19,7 @@ __all__ = ["content_terms", "is_common", "is_name", "ngrams", "raw_words", "stem
 MAX_TERM_CHARS = 40  # longer ones are keys, hashes and pictures in text, which nobody asks for
 NGRAM_BUCKETS = 1 << 16
 
-_RUN = re.compile(r"\w+(?:[.'’\-]\w+)*")
+_RUN = re.compile(r"\w+(?:[.'’\-](?!s\b)\w+)*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PLURAL_OF_CAPITALS = re.compile(r"[A-Z]{2,}s")
 _FOREIGN_PART = re.compile(r"\d+|[^\W\d_]+")
@@ -171,8 +171,13 @@ def _common_stems() -> frozenset[str]:
 @functools.lru_cache(maxsize=1)
 def _synonym_table() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
-    for group in SYNONYMS:
-        stems = {stem(word) for word in group} - STOP_WORDS["en"]
-        for one in stems:
-            table.setdefault(one, set()).update(stems - {one})
+    for line in SYNONYMS:
+        asked, _, written = line.rpartition(":")
+        others = _stems(written)
+        for one in _stems(asked) or others:
+            table.setdefault(one, set()).update(others - {one})
     return {term: frozenset(others) for term, others in table.items()}
+
+
+def _stems(words: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in words.split()) - STOP_WORDS["en"]
