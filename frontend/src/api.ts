@@ -92,13 +92,14 @@ export async function register(email: string, password: string): Promise<void> {
   await request("POST", "/register", { body: { email, password }, bearer: null });
 }
 
-/** Ends the session on the server where it can be reached, and on this browser in any case. */
+/** Ends the sign-in on the server where that can be reached, and on this browser in any case; nothing half-written stays. */
 export async function logout(): Promise<void> {
   try {
     await request("POST", "/auth/logout");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   } finally {
+    sessionStorage.clear();
     keepTokens(null);
   }
 }

@@ -21,7 +21,7 @@ from server.chats.tickets import Revoked, StringInvalid, Ticket
 from server.kit import redis
 from server.kit.clock import now
 from server.kit.db import after_commit, commit, db, rollback
-from server.kit.errors import Conflict, Invalid, NotFound, Unauthenticated
+from server.kit.errors import Conflict, Invalid, NotFound, Unauthenticated, Unavailable
 from server.kit.http import parse_id
 from server.realtime import control, log
 from server.runs import actions as runs
@@ -153,6 +153,9 @@ def post(
     ticket = tickets.read(tickets.MESSAGE, message_string, life_s=settings.message_string_s)
     if (ticket.chat_id, ticket.user_id) != (chat_id, user_id):
         raise StringInvalid
+    # Asked here too, before the transaction that `runs.start` asks in: while the queue is away nobody holds a connection to wait for it.
+    if not redis.is_up():
+        raise Unavailable("The queue does not answer; nothing was stored. Try again.")
     redis.allow(f"messages:{user_id}", times=settings.message_rate, window_s=60, message="You send too many messages; wait a little.")
     still_allowed(ticket)
     try:

@@ -12,15 +12,18 @@ from typing import Any
 from celery import Celery, Task
 from flask import Flask
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
+from server.kit import redis
 from server.kit.errors import Unavailable
 from server.settings import Settings
 
-__all__ = ["LANES", "celery", "configure", "send", "task"]
+__all__ = ["LANES", "celery", "configure", "send", "task", "waiting"]
 
 log = logging.getLogger(__name__)
 
 LANES = ("runs", "fast")
+PREFIX = "parley:"
 # A message is taken back from a dead worker by the sweep, never by the broker: longer than any run.
 VISIBILITY_TIMEOUT_S = 7 * 24 * 3600
 
@@ -60,7 +63,7 @@ def configure(app: Flask, settings: Settings) -> None:
         broker_connection_timeout=1,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
-            "global_keyprefix": "parley:",
+            "global_keyprefix": PREFIX,
             "socket_timeout": 5,
             "socket_connect_timeout": 1,
         },
@@ -84,3 +87,11 @@ def send(name: str, *args: str, lane: str = "runs") -> None:
         celery.send_task(name, args=args, queue=lane, retry=False, ignore_result=True)
     except OperationalError:
         raise Unavailable("The queue does not answer; try again.") from None
+
+
+def waiting(lane: str) -> int:
+    """How many messages of a lane no worker has taken yet; 0 while the broker does not answer."""
+    try:
+        return int(redis.client().llen(f"{PREFIX}{lane}"))
+    except RedisError:
+        return 0

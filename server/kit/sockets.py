@@ -84,12 +84,12 @@ class Wire:
 
 def _poll(transport: Any) -> list[Any]:
     """The next packets to write to a client, at most POLLED_PACKETS; [] when the transport was closed. Takes the place of `Socket.poll`."""
-    queue = transport.queue
-    is_empty = transport.server.get_queue_empty_exception()
+    queue, server = transport.queue, transport.server
+    is_empty = server.get_queue_empty_exception()
     packets: list[Any] = []
     while len(packets) < POLLED_PACKETS:
         try:
-            packet = queue.get(block=False) if packets else queue.get(timeout=transport.server.ping_interval + transport.server.ping_timeout)
+            packet = queue.get(block=False) if packets else queue.get(timeout=server.ping_interval + server.ping_timeout)
         except is_empty:
             if packets:
                 break

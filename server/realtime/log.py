@@ -106,10 +106,16 @@ def read(source: Log, *, after: int, limit: int = PAGE) -> list[Event]:
     with db.engine.connect() as connection:
         rows = connection.execute(columns.where(mine, number > after).order_by(number).limit(limit)).all()
         events = [Event(*row[:5], row[5].encode(), row[6]) for row in rows]
-        is_first_missing = not events or events[0].number_in(source) != after + 1
-        if is_first_missing and source.kind == "stream" and _trimmed(connection, source.name) > after:
+        if _lacks_first(connection, source, after, events):
             raise LogTrimmed
     return events
+
+
+def _lacks_first(connection: Connection, source: Log, after: int, events: Sequence[Event]) -> bool:
+    """Whether the event after that number is no longer kept. Numbers have no gaps, so one that is missing was trimmed."""
+    if events and events[0].number_in(source) == after + 1:
+        return False
+    return bool(events) if source.kind == "run" else _trimmed(connection, source.name) > after
 
 
 def _trimmed(connection: Connection, stream: str) -> int:

@@ -101,7 +101,8 @@ class Tail:
             heard = self._heard.setdefault(channel, threading.Event())
             if len(followers) == 1:
                 self._ask("subscribe", channel)
-        heard.wait(BELL_WAIT_S)
+        if not heard.wait(BELL_WAIT_S):
+            heard.set()  # nobody waits any more: whoever follows by the time it is confirmed is sent to the database
 
     def remove(self, follower: Follower) -> None:
         """Stop ringing this follower."""
@@ -142,8 +143,9 @@ class Tail:
                 self._read_once(pubsub)
             except (redis.RedisError, OSError, RuntimeError):
                 self._lost()
-                time.sleep(POLL_S / 2)
-                self._reconnect(pubsub)
+                # A subscription that failed leaves redis-py waiting for one, not raising: nothing is read before it is back.
+                while not self._reconnect(pubsub):
+                    time.sleep(POLL_S / 2)
             except Exception:
                 log.exception("tail.failed")
                 time.sleep(POLL_S)
@@ -159,11 +161,15 @@ class Tail:
             self._carry(channel, message["data"])
 
     def _confirmed(self, channel: str) -> None:
+        """The bell of a channel can be heard. If that was so before, the connection was new, and something may have passed unheard."""
         with self._lock:
             self.is_connected = True
             heard = self._heard.get(channel)
+            followers = list(self._followers.get(channel, ())) if heard is not None and heard.is_set() else []
         if heard is not None:
             heard.set()
+        for follower in followers:
+            follower.look_again()
 
     def _carry(self, channel: str, data: bytes) -> None:
         if not channel.startswith(CHANNEL_PREFIX):
@@ -177,25 +183,28 @@ class Tail:
                 follower.offer(events)
 
     def _lost(self) -> None:
-        if self.is_connected:
-            log.warning("tail.redis_away", extra={"facts": {"channels": len(self._followers)}})
-        self.is_connected = False
-
-    def _reconnect(self, pubsub: redis.client.PubSub) -> None:
-        """Connect anew with every channel asked for, then send all followers to the database once."""
-        with self._lock:
-            wanted = [*self._followers, *self._notices]
-        try:
-            pubsub.reset()
-            if wanted:
-                pubsub.subscribe(*wanted)
-        except (redis.RedisError, OSError):
+        """Send all followers to the database, where they look every second until a bell is confirmed again."""
+        if not self.is_connected:
             return
-        log.info("tail.redis_back", extra={"facts": {"channels": len(wanted)}})
+        self.is_connected = False
         with self._lock:
             followers = [follower for each in self._followers.values() for follower in each]
+        log.warning("tail.redis_away", extra={"facts": {"followers": len(followers)}})
         for follower in followers:
             follower.look_again()
+
+    def _reconnect(self, pubsub: redis.client.PubSub) -> bool:
+        """Connect anew with every channel asked for; each that is confirmed sends its followers to the database once. Whether it worked."""
+        with self._lock:
+            wanted = [*self._followers, *self._notices]
+            try:
+                pubsub.reset()
+                if wanted:
+                    pubsub.subscribe(*wanted)
+            except (redis.RedisError, OSError):
+                return False
+        log.info("tail.redis_back", extra={"facts": {"channels": len(wanted)}})
+        return True
 
 
 tail = Tail()

@@ -74,13 +74,16 @@ class Sweep:
         return waiting
 
     def wake_forgotten(self) -> int:
-        """Queue pending runs again whose message seems lost; how many."""
+        """Queue pending runs again whose message seems lost; how many. None while enough wait there that nobody takes."""
+        room = PAGE - queue.waiting("runs")
+        if room <= 0:
+            return 0
         due = (
             sa.select(Run.id)
             .where(Run.status == "pending", Run.woken_at < after(-self.settings.wake_after_s))
             .where(sa.or_(Run.available_at.is_(None), Run.available_at <= sa.func.now()))
             .order_by(Run.woken_at)
-            .limit(PAGE)
+            .limit(room)
             .with_for_update(skip_locked=True)
         )
         woken = db.session.scalars(sa.update(Run).where(Run.id.in_(due)).values(woken_at=now()).returning(Run.id)).all()

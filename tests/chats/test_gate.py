@@ -404,7 +404,9 @@ def test_a_client_message_id_of_the_wrong_kind_is_refused(door: Door, ada: Perso
     assert stored(door, chat_id) == (0, 0)
 
 
-@pytest.mark.parametrize(("agent_id", "code"), [("nobody", "no_agent"), ("", "no_agent"), ("\ud800", "no_agent"), (7, "invalid"), ([], "invalid")])
+@pytest.mark.parametrize(
+    ("agent_id", "code"), [("nobody", "no_agent"), ("", "no_agent"), ("\ud800", "no_agent"), (7, "invalid"), ([], "invalid")]
+)
 def test_an_agent_that_is_not_there_is_refused(door: Door, ada: Person, chat_id: str, agent_id: Any, code: str) -> None:
     ack = said(door.open(ada, chat_id), ada, chat_id, agent_id=agent_id)
     assert ack["error"]["code"] == code

@@ -164,7 +164,9 @@ def test_an_editor_who_may_only_read_from_now_on_loses_the_own_chat(ada: Person,
 # -- deleting ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_deleted_chat_is_gone_with_all_that_was_said_and_the_others_stay(door: Door, ada: Person, workspace_id: str, chat_id: str) -> None:
+def test_a_deleted_chat_is_gone_with_all_that_was_said_and_the_others_stay(
+    door: Door, ada: Person, workspace_id: str, chat_id: str
+) -> None:
     other = ada.chat(workspace_id=workspace_id)
     for each in (chat_id, other):
         say(door, ada, each, "hello")
@@ -252,7 +254,20 @@ def test_the_history_says_from_where_a_run_in_progress_can_be_seen(door: Door, a
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "limit=", "limit=-1", "before=x", "before=-1", "before=1.5", "limit=1e1", "before=%00", f"before={10**40}"]
+    "query",
+    [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "limit=",
+        "limit=-1",
+        "before=x",
+        "before=-1",
+        "before=1.5",
+        "limit=1e1",
+        "before=%00",
+        f"before={10**40}",
+    ],
 )
 def test_a_page_that_cannot_be_is_refused(ada: Person, chat_id: str, query: str) -> None:
     assert "msg" in ada.call("GET", f"/chat/{chat_id}/messages?{query}", expect=422)

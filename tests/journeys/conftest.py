@@ -1,10 +1,10 @@
-"""What the journeys share: one whole server with the agents of the tests, and a second web process beside it."""
+"""What the journeys share: one whole server with the agents of the tests, and web processes beside its own."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
@@ -23,19 +23,28 @@ def agents() -> Iterator[Stack]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
-def second_web(agents: Stack) -> Iterator[str]:
-    """The address of another web process of the same server, on a port of its own."""
+@contextlib.contextmanager
+def web_beside(stack: Stack, **environ: str) -> Iterator[str]:
+    """The address of another web process of a server, on a port of its own, with settings of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with Path(agents.data_dir / "log" / "web-beside.log").open("w") as log:
-        process = parley("web", environ={**agents.environ, "PORT": str(port)}, stdout=log, start_new_session=True)
-        url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}"
+    with (stack.data_dir / "log" / "web-beside.log").open("a") as log:
+        process = parley("web", environ={**stack.environ, "PORT": str(port), **environ}, stdout=log, start_new_session=True)
+    try:
         eventually(lambda: requests.get(f"{url}/ping", timeout=5).ok, within_s=60, what="the second web process")
         yield url
+    finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def second_web(agents: Stack) -> Iterator[str]:
+    """The address of a second web process of the shared server."""
+    with web_beside(agents) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -45,8 +45,7 @@ def test_an_answer_comes_token_by_token_and_is_stored_at_its_end(ada: Person, li
     line = lines(ada, chat_id, transports=transports)
     ack = line.say("n=8 delay=0.02", client_message_id="first")
     assert line.answer_to(ack["run_id"]) == "1 2 3 4 5 6 7 8 "
-    assert [kind for kind, _ in line.events][0] == "message"
-    assert line.events[-1][0] == "message"
+    assert (line.events[0][0], line.events[-1][0]) == ("message", "message")
     assert numbers(line) == list(range(1, len(line.events) + 1))
     assert {data["chat_id"] for _, data in line.events} == {chat_id}
     assert living_text(line, ack["run_id"]) == "1 2 3 4 5 6 7 8 "
@@ -73,7 +72,9 @@ def test_an_older_and_a_newer_client_in_one_chat_each_hear_their_own_way(ada: Pe
     eventually(lambda: ("message", "1 2 ") in heard, what="the second answer")
     old.disconnect()
     feedback = {"type": "message_received", "message": "n=3", "chat_id": chat_id}
-    assert sorted((kind, data if kind == "message" else json.loads(data)) for kind, data in heard if kind == "feedback") == [("feedback", feedback)]
+    assert sorted((kind, data if kind == "message" else json.loads(data)) for kind, data in heard if kind == "feedback") == [
+        ("feedback", feedback)
+    ]
     assert [data for kind, data in heard if kind == "message"] == ["1 2 3 ", "1 2 "]
     assert {kind for kind, _ in heard} == {"feedback", "message"}
     assert without_gaps(numbers(new))
@@ -112,7 +113,8 @@ def test_twenty_cuts_during_an_answer_lose_and_double_nothing(ada: Person, lines
     line, chance = lines(ada, chat_id), random.Random(3)
     run_id = line.say("n=300 delay=0.01")["run_id"]
     for number in range(20):
-        line.wait(lambda goal=len(line.events) + chance.randint(1, 12): len(line.events) >= goal, what="more of the answer")
+        goal = len(line.events) + chance.randint(1, 12)
+        line.wait(lambda goal=goal: len(line.events) >= goal, what="more of the answer")
         # Every other time the line comes back to another process.
         line.base_url = second_web if number % 2 else ada.base_url
         token = line.session["resume_token"]

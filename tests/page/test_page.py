@@ -140,11 +140,11 @@ def test_a_message_that_was_not_sent_before_a_reload_is_sent_after_it(visitor: V
 @pytest.mark.parametrize("kind", ["web", "worker"])
 def test_a_process_that_dies_in_the_middle_is_not_seen_in_the_answer(visit: Visit, server: Stack, kind: str) -> None:
     somebody = visit().signed_up().with_workspace("Work", "slow")
-    somebody.say("@slow n=200 delay=0.05")
+    somebody.say("@slow n=100 delay=0.05")
     somebody.begins_to_answer("9 10")
     killed = server.kill(kind)
     server.await_restart(kind, killed)
-    somebody.has_answer(counted(200))
+    somebody.has_answer(counted(100), within_ms=60_000)
     assert [message["role"] for message in somebody.stored()] == ["user", "assistant"]
 
 
@@ -317,6 +317,13 @@ def test_signing_out_in_one_tab_ends_the_others(visit: Visit) -> None:
     first.button("Sign out").click()
     expect(second.heading("Sign in")).to_be_visible()
     assert first.page.evaluate("Object.keys(localStorage)") == []
+
+
+def test_a_sign_in_that_is_ended_elsewhere_ends_here_at_once(visitor: Visitor) -> None:
+    visitor.say("one")
+    visitor.has_answer("You said: one")
+    visitor.call("POST", "/auth/logout")
+    expect(visitor.heading("Sign in")).to_be_visible()
 
 
 def test_an_open_server_lets_everybody_straight_in_and_says_what_an_agent_needs(visit: Visit) -> None:

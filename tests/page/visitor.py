@@ -163,9 +163,9 @@ class Visitor:
         """The words of the newest answer as they stand, as one line."""
         return " ".join(self.answer_text.inner_text().split())
 
-    def has_answer(self, text: str | re.Pattern[str]) -> None:
+    def has_answer(self, text: str | re.Pattern[str], *, within_ms: float = SLOW_MS) -> None:
         """Wait until the newest answer is complete and says that."""
-        expect(self.answer_text).to_have_text(text)
+        expect(self.answer_text).to_have_text(text, timeout=within_ms)
         expect(self.answer.locator("time")).to_be_visible()
 
     def begins_to_answer(self, text: str | re.Pattern[str]) -> None:

@@ -177,12 +177,6 @@ def test_what_should_have_followed_is_queued_until_it_is_done(settings: Settings
     assert sweep.follow_up_forgotten() == 0
 
 
-def test_while_redis_is_away_a_round_ends_well_and_the_next_one_wakes(settings: Settings, sweep: Sweep, owner_id: uuid.UUID) -> None:
-    run_id = accepted(owner_id)
-    age(run_id, woken_at=60)
-    assert sweep.wake_forgotten() == 1
-
-
 def test_a_human_who_does_not_answer_in_time_lets_the_run_end(settings: Settings, sweep: Sweep, scribe: Scribe, owner_id: uuid.UUID) -> None:
     late, patient = accepted(owner_id, then="chats.record_reply", stream="b"), accepted(owner_id, stream="a")
     for run_id in (late, patient):

@@ -27,15 +27,12 @@ NEAR = 3  # words of which no more than two others stand between
 NEAR_BEST = 0.7  # lines that say nearly as much as the best one
 
 _ASKS_FOR_NUMBER = re.compile(
-    r"\b(how (many|much|long|large|big|often|fast|quickly|small|old|far|high)|which (port|size|version)|at (most|least)|(max|min)imum|limit)\b",
+    r"\bhow (many|much|long|large|big|often|fast|quickly|small|old|far|high)\b|\bwhich (port|size|version)\b"
+    r"|\bat (most|least)\b|\b(max|min)imum\b|\blimit\b",
     re.I,
 )
 _NUMBER = re.compile(
-    r"\b(how (many|much|long|large|big|often|fast|quickly|small|old|far|high)|which (port|size|version)|at (most|least)|maximum|minimum|limit)\b",
-    re.I,
-)
-_NUMBER = re.compile(
-    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|once|twice|half|none|second|minute|hour|day|week|month)s?\b",
+    r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|twice|half|an? (second|minute|hour|day|week|month))\b",
     re.I,
 )
 _LIST_MARK = re.compile(r"^\s*(\d{1,3}[.)]|[-*+])\s")

@@ -138,7 +138,10 @@ class Index:
 
     def _add_passage(self, key: Hashable, name: str, heading: str, text: str) -> None:
         number = len(self._keys)
-        counts = Counter(terms(text))
+        prose, code = _prose_and_code(text)
+        counts = Counter(terms(prose))
+        for term in set(terms(code)):
+            counts[term] += 1
         self._lengths.append(min(sum(counts.values()), 65_535))
         self._total_length += self._lengths[-1]
         for term in terms(heading):
@@ -173,6 +176,12 @@ class Index:
                     best[number] = gain
         for number, gain in best.items():
             scores[number] = scores.get(number, 0.0) + gain
+
+
+def _prose_and_code(text: str) -> tuple[str, str]:
+    """A passage's sentences, and what stands in its code: there a word counts once, however often it is repeated."""
+    pieces = text.split("```")
+    return "\n".join(pieces[::2]), "\n".join(pieces[1::2])
 
 
 def asked_of(index: Index, question: str) -> Asked:

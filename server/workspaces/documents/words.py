@@ -12,7 +12,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 
-from server.workspaces.documents.vocabulary import COMMON, COMPARED, STOP_WORDS, SYNONYMS
+from server.workspaces.documents.vocabulary import COMPARED, STOP_WORDS, common_words, synonym_lines
 
 __all__ = ["content_terms", "is_common", "is_name", "ngrams", "raw_words", "stem", "synonyms", "terms", "whole_of"]
 
@@ -109,7 +109,7 @@ def _without_plural(word: str) -> str:
         return word[:-3] + "y"
     if word.endswith(("sses", "shes", "ches", "xes")):
         return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and word != "https":
         return word[:-1]
     return word
 
@@ -165,13 +165,13 @@ def _language(question: str) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _common_stems() -> frozenset[str]:
-    return frozenset(stem(word) for word in COMMON)
+    return frozenset(stem(word) for word in common_words())
 
 
 @functools.lru_cache(maxsize=1)
 def _synonym_table() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
-    for line in SYNONYMS:
+    for line in synonym_lines():
         asked, _, written = line.rpartition(":")
         others = _stems(written)
         for one in _stems(asked) or others:

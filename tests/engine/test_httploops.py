@@ -1,0 +1,1 @@
+"""Two event loops share one HTTP client without a broken connection."""
