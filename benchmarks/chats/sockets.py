@@ -1,12 +1,13 @@
 """What chat sockets cost one web process: connecting, memory, telling all, one that does not read, and the way to the first token.
 
-`python -m benchmarks.chats.sockets [sockets] [async mode]` starts a server of its own, prints the figures, and stops it. The client runs on the
-same machine and takes part of its time.
+`python -m benchmarks.chats.sockets [sockets] [async mode]` starts a server of its own, prints the figures, and stops it. The client runs
+on the same machine and takes part of its time.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import select
 import statistics
 import sys
@@ -30,6 +31,7 @@ from tests.talk import Person
 ROUNDS = 20
 MESSAGES = 60
 EVENTS = 20_000
+CHUNK = 200
 EVENT_CHARS = 1_000
 
 
@@ -51,6 +53,12 @@ def memory_mb(stack: Stack) -> float:
     """What the web process holds for itself."""
     lines = Path(f"/proc/{stack.pids('web')[0]}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024
+
+
+def cpu_s(stack: Stack) -> float:
+    """The time that the web process has had of a processor."""
+    fields = Path(f"/proc/{stack.pids('web')[0]}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def p95(values: list[float]) -> float:
@@ -84,31 +92,35 @@ def first_token(person: Person) -> None:
 
 
 def one_that_does_not_read(stack: Stack, person: Person) -> None:
-    """A socket that stops reading while its chat goes on: what it makes the server hold, when it is cut off, and whether it comes back whole."""
+    """A socket that stops reading while its chat goes on: what the server holds of it, when it cuts it off, whether it comes back whole."""
     chat_id = person.chat("slow")
     raw, other = opened(person, chat_id), opened(person, chat_id)
     token = raw.of("session")[0]["resume_token"]
     app, before, most = beside(stack), memory_mb(stack), 0.0
     began = time.monotonic()
-    for _ in range(EVENTS // 200):
-        happen(app, chat_id, 200)
-        other.until(lambda: len(other.numbers()) % 200 == 0 and bool(other.numbers()))
+    for told_of in range(CHUNK, EVENTS + 1, CHUNK):
+        happen(app, chat_id, CHUNK)
+        other.until(lambda told_of=told_of: newest(other) == told_of)
         most = max(most, memory_mb(stack))
-    other.until(lambda: len(other.numbers()) == EVENTS)
     told_s = time.monotonic() - began
     eventually(lambda: "chat.stalled_socket" in stack.log("web-1"), within_s=60, what="the cut")
     cut_s = time.monotonic() - began
     raw.until_closed()
     heard = raw.numbers()
     back = Raw(person.base_url, {"chat_id": chat_id, "resume_token": token}, since=heard[-1] if heard else 0)
-    back.until(lambda: back.numbers()[-1:] == [EVENTS], within_s=60)
-    is_whole = heard + back.numbers() == list(range(1, EVENTS + 1))
+    back.until(lambda: newest(back) == EVENTS, within_s=60)
+    is_whole = heard + back.numbers() == other.numbers() == list(range(1, EVENTS + 1))
     print(f"{EVENTS} events of {EVENT_CHARS} characters, told to a reader in {told_s:.1f} s, past one that does not read:")
     print(
-        f"  memory grew by at most {most - before:.1f} MB, cut off after {cut_s:.1f} s with {len(heard)} events, came back whole: {is_whole}"
+        f"  memory grew by at most {most - before:.1f} MB, cut off after {cut_s:.1f} s at event {len(heard)}, came back whole: {is_whole}"
     )
     for each in (raw, other, back):
         each.close()
+
+
+def newest(raw: Raw) -> int:
+    """The number of the event that came last."""
+    return raw.events[-1][1].get("seq", 0) if raw.events else 0
 
 
 def beside(stack: Stack) -> Flask:
@@ -135,13 +147,13 @@ def many(stack: Stack, person: Person, count: int) -> None:
     chat_id = person.chat("slow")
     speaker = opened(person, chat_id)
     strings = [person.connection_string(chat_id) for _ in range(count)]
-    before, began = memory_mb(stack), time.perf_counter()
+    before, began, cpu_before = memory_mb(stack), time.perf_counter(), cpu_s(stack)
     with ThreadPoolExecutor(8) as pool:
         sockets = list(pool.map(lambda string: opened(person, chat_id, string), strings))
     took_s = time.perf_counter() - began
-    grown = memory_mb(stack) - before
+    grown, each_ms = memory_mb(stack) - before, (cpu_s(stack) - cpu_before) / count * 1000
     took = [latency for _ in range(ROUNDS) for latency in told(person, chat_id, speaker, sockets)]
-    print(f"{count} sockets: connected in {took_s:.1f} s, {grown:.0f} MB ({grown * 1024 / count:.0f} kB each)")
+    print(f"{count} sockets: connected in {took_s:.1f} s ({each_ms:.1f} ms of the web process each), {grown:.0f} MB")
     print(f"  told a message: p50 {statistics.median(took):.0f} ms, p95 {p95(took):.0f} ms, last {max(took):.0f} ms")
 
 

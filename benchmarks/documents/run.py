@@ -1,7 +1,7 @@
 """How good the documents agent is: 50 questions that the pages in `docs/` answer, and 10 that they do not.
 
-`python -m benchmarks.documents.run [-v]` prints the figures, and with `-v` what went wrong. An answer is right if the first source
-that it cites is the expected document and heading.
+`python -m benchmarks.documents.run [-v] [--practice]` prints the figures, and with `-v` what went wrong. A source is right if it is in
+an expected document, under an expected heading. `--practice` asks the questions that the search was made with instead.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from benchmarks.documents.library import Library
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = Path(__file__).with_name("questions.json")
+PRACTICE = Path(__file__).with_name("practice.json")
 AGENT = ROOT / "server" / "bundled" / "documents" / "agent.py"
 
 
@@ -45,9 +46,9 @@ class Outcome:
         return any(document == name and heading.endswith(end) for document, heading in cited for name, end in self.places)
 
 
-def outcomes() -> list[Outcome]:
+def outcomes(path: Path = QUESTIONS) -> list[Outcome]:
     """Ask everything."""
-    questions = json.loads(QUESTIONS.read_text())
+    questions = json.loads(path.read_text())
     asked = [(each["question"], tuple((place["document"], place["heading"]) for place in each["answer"])) for each in questions]
     return asyncio.run(_ask(asked))
 
@@ -79,7 +80,7 @@ def _agent() -> Any:
 
 def main() -> None:
     """Print the figures."""
-    made = outcomes()
+    made = outcomes(PRACTICE if "--practice" in sys.argv else QUESTIONS)
     answerable, unanswerable = [each for each in made if each.places], [each for each in made if not each.places]
     print(f"right source cited first  {sum(each.is_right for each in answerable)} of {len(answerable)}")
     print(f"right source cited        {sum(each.is_among_cited for each in answerable)} of {len(answerable)}")

@@ -17,8 +17,9 @@ from server.kit.db import commit, db, rollback
 from server.kit.signing import Signed
 from server.settings import Settings
 
-__all__ = ["open_by_string", "open_by_token", "token_of"]
+__all__ = ["forget_lapsed", "open_by_string", "open_by_token", "token_of"]
 
+FORGOTTEN_AT_ONCE = 10_000
 OVERLAP_S = 30  # how long the last resume token still works, for an answer that was lost on the way
 
 
@@ -34,25 +35,17 @@ def open_by_string(text: object, settings: Settings, *, chat_id: object = None) 
     still_allowed(ticket)
     try:
         use_once(ticket.id, tickets.use_until(settings.connection_string_s))
-        connection = _opened(ticket, settings)
+        connection = Connection(
+            chat_id=ticket.chat_id,
+            user_id=ticket.user_id,
+            credential=ticket.credential,
+            expires_at=after(settings.resume_token_s),
+        )
+        db.session.add(connection)
         commit()
     except IntegrityError:  # the chat or the user was deleted meanwhile
         rollback()
         raise Revoked from None
-    return connection
-
-
-def _opened(ticket: Ticket, settings: Settings) -> Connection:
-    """A new row; the user's rows that nobody can come back by any more go."""
-    lapsed = sa.delete(Connection).where(Connection.user_id == ticket.user_id, Connection.expires_at < now())
-    db.session.execute(lapsed)
-    connection = Connection(
-        chat_id=ticket.chat_id,
-        user_id=ticket.user_id,
-        credential=ticket.credential,
-        expires_at=after(settings.resume_token_s),
-    )
-    db.session.add(connection)
     return connection
 
 
@@ -80,6 +73,14 @@ def open_by_token(text: object, settings: Settings, *, chat_id: object) -> Conne
     connection.expires_at = after(settings.resume_token_s)
     commit()
     return connection
+
+
+def forget_lapsed() -> int:
+    """Forget connections that nobody can come back by any more; how many. Bounded."""
+    lapsed = sa.select(Connection.id).where(Connection.expires_at < now()).limit(FORGOTTEN_AT_ONCE)
+    forgotten: int = db.session.execute(sa.delete(Connection).where(Connection.id.in_(lapsed))).rowcount  # type: ignore[attr-defined]
+    commit()
+    return forgotten
 
 
 def token_of(connection: Connection, settings: Settings) -> Signed:

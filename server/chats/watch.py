@@ -13,6 +13,7 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from server.accounts.who import still_valid
+from server.chats import connections
 from server.chats.access import still_open
 from server.chats.rooms import NAMESPACE, STORE_IS_AWAY, Rooms, Seat
 from server.kit.sockets import strangers
@@ -86,6 +87,7 @@ class Watch:
             self._socketio.sleep(CHECK_S)
             self._check()
             self._close_silent()
+            self._forget_lapsed()
 
     def _check(self) -> None:
         """Close the sockets whose sign-in has ended or whose user may no longer talk in the chat: two queries for all."""
@@ -113,6 +115,13 @@ class Watch:
         for transport_id in self._silent & set(silent):
             silent[transport_id].close(wait=False)
         self._silent = set(silent)
+
+    def _forget_lapsed(self) -> None:
+        try:
+            with self._app.app_context():
+                connections.forget_lapsed()
+        except STORE_IS_AWAY as error:
+            log.warning("chat.forgetting_failed", extra={"facts": {"kind": type(error).__name__}})
 
     def _close(self, is_meant: Callable[[Seat], bool], why: tuple[str, str]) -> None:
         for seat in list(self._rooms.seats.values()):

@@ -17,10 +17,11 @@ from langgraph.pregel import Pregel
 from langgraph.types import Command, StateSnapshot
 
 from server.engine import parts
-from server.engine.graphs import AgentBroken, open_graph
+from server.engine.graphs import AgentBroken, open_graph, own_types
 from server.engine.job import Emit, Job, Outcome
 from server.engine.memory import RunStore
 from server.engine.state import RunSaver, StateRoom
+from server.engine.statetypes import StateTypeBlocked
 from server.engine.statewriter import LeaseLost
 
 __all__ = ["Reason", "execute"]
@@ -42,13 +43,17 @@ MODEL_ERRORS: dict[int, tuple[str, str, bool]] = {
 
 @dataclass
 class Reason:
-    """Why an attempt is being stopped, if it is; set before its task is cancelled (LangGraph loses the reason)."""
+    """Why an attempt is being stopped, if it is; set before its task is cancelled (LangGraph loses the reason).
+
+    is_given_up: it is to end without an outcome, because its lease is lost or goes to another worker.
+    """
 
     code: str | None = None
+    is_given_up: bool = False
 
 
 async def execute(job: Job, emit: Emit, room: StateRoom, store: RunStore, reason: Reason) -> Outcome:
-    """Carry out the job; how it ended. Never raises but for a cancel that nobody gave a reason for, and for LeaseLost."""
+    """Carry out the job; how it ended. Raises CancelledError when it was given up, LeaseLost, and nothing else."""
     try:
         async with asyncio.timeout(job.timeout_s) as limit:
             return await _carry_out(job, emit, room, store)
@@ -56,20 +61,22 @@ async def execute(job: Job, emit: Emit, room: StateRoom, store: RunStore, reason
         if not limit.expired():
             return _failed(job, error)
         return Outcome("timeout", error=_error("timeout", f"The run took longer than {job.timeout_s:g} s.", retryable=True))
-    except asyncio.CancelledError:
-        if reason.code is None:
+    except asyncio.CancelledError as error:
+        if reason.is_given_up:
             raise
+        if reason.code is None:  # the agent's own code has cancelled itself
+            return _failed(job, error)
         return Outcome("cancelled", error=_error("cancelled", "The run was cancelled."))
     except LeaseLost:
         raise
-    except Exception as error:
+    except BaseException as error:  # sys.exit in a node must not end its neighbours' loop
         return _failed(job, error)
 
 
 async def _carry_out(job: Job, emit: Emit, room: StateRoom, store: RunStore) -> Outcome:
     config = _config(job)
     graph = await open_graph(job.agent, config)
-    saver = RunSaver(room, job.run_id, job.attempt, is_fresh=job.is_fresh)
+    saver = RunSaver(room, job.run_id, job.attempt, is_fresh=job.is_fresh, types=own_types(job.agent))
     graph = graph.copy({"checkpointer": saver, "store": store})
     beginning = await _beginning(job, graph, config, emit)
     streamed = graph.astream(
@@ -101,7 +108,7 @@ async def _listen(job: Job, streamed: AsyncIterator[Any], emit: Emit) -> Outcome
                 emit(kind, data)
         await _wait_for_room(emit)
     if interrupts:
-        return Outcome("interrupted", interrupts=interrupts)
+        return _too_large(job) if len(orjson.dumps(interrupts)) > job.max_output_bytes else Outcome("interrupted", interrupts=interrupts)
     return _succeeded(job, values)
 
 
@@ -158,7 +165,7 @@ def _too_large(job: Job) -> Outcome:
     return Outcome("error", error=_error("output_too_large", f"The answer is larger than {job.max_output_bytes} bytes."))
 
 
-def _failed(job: Job, error: Exception) -> Outcome:
+def _failed(job: Job, error: BaseException) -> Outcome:
     """An outcome in words for a client; what the exception says stays in the log, unless its author wrote it for clients."""
     facts = {"run_id": job.run_id, "agent_id": job.agent.agent_id, "kind": type(error).__name__}
     log.warning("agent.failed", extra={"facts": facts}, exc_info=error)
@@ -167,6 +174,8 @@ def _failed(job: Job, error: Exception) -> Outcome:
         return Outcome("error", error=_error("agent_refused", public))
     if isinstance(error, AgentBroken):
         return Outcome("error", error=_error("agent_broken", f"The agent cannot be opened: {error}."))
+    if isinstance(error, StateTypeBlocked):
+        return Outcome("error", error=_error("state_type_blocked", f"The agent's state holds a type that it does not declare: {error}."))
     if isinstance(error, GraphRecursionError):
         return Outcome("error", error=_error("too_many_steps", f"The agent took more than {RECURSION_LIMIT} steps."))
     if isinstance(error, MemoryError):
@@ -174,7 +183,7 @@ def _failed(job: Job, error: Exception) -> Outcome:
     return _model_failed(error) or Outcome("error", error=_error("agent_failed", f"The agent failed ({type(error).__name__})."))
 
 
-def _model_failed(error: Exception) -> Outcome | None:
+def _model_failed(error: BaseException) -> Outcome | None:
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         known = MODEL_ERRORS.get(status, ("model_failed", f"The model answered with status {status}.", status >= 500))

@@ -21,12 +21,18 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.pregel import Pregel
 
 from server.engine.job import AgentSource
+from server.engine.statetypes import defined_in
 
-__all__ = ["AgentBroken", "forget", "open_graph"]
+__all__ = ["AgentBroken", "forget", "open_graph", "own_types"]
 
 _lock = threading.RLock()
 _opened: dict[str, Opened] = {}
 _folders: set[str] = set()
+# The types of a folder's modules, and how many modules there were in the process when they were listed.
+_types: dict[str, tuple[int, frozenset[tuple[str, str]]]] = {}
+
+# Where installed packages are: an agent's folder may hold the environment that this process runs in.
+INSTALLED = ("site-packages", "dist-packages")
 
 
 class AgentBroken(Exception):
@@ -60,12 +66,31 @@ async def open_graph(source: AgentSource, config: RunnableConfig) -> Pregel[Any,
 def forget() -> None:
     """Open every agent's code anew at its next run, with the modules beside it."""
     with _lock:
-        folders = tuple(_folders)
         _opened.clear()
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) or ""
-            if file.startswith(folders) and not name.startswith("server"):
-                del sys.modules[name]
+        _types.clear()
+        for module in _modules_in(tuple(_folders)):
+            del sys.modules[module.__name__]
+
+
+def own_types(source: AgentSource) -> frozenset[tuple[str, str]]:
+    """The types that the agent's own code defines, in the modules of its folder and dependencies that are imported by now."""
+    count, types = _types.get(source.folder, (0, frozenset()))
+    if count != len(sys.modules):
+        folders = tuple(f"{folder}{os.sep}" for folder in (*source.dependencies, source.folder))
+        types = defined_in(_modules_in(folders))
+        _types[source.folder] = (len(sys.modules), types)
+    return types
+
+
+def _modules_in(folders: tuple[str, ...]) -> list[ModuleType]:
+    """The imported modules whose files are in these folders; none of the server's own, and none of an installed package."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        is_ours = name.partition(".")[0] in ("server", "celery_worker", "wsgi", "__main__", "tests")
+        if file.startswith(folders) and not is_ours and not any(part in INSTALLED for part in Path(file).parts):
+            found.append(module)
+    return [module for module in found if sys.modules.get(module.__name__) is module]
 
 
 def _known(source: AgentSource) -> Opened | None:
@@ -98,7 +123,7 @@ def _import(source: AgentSource) -> Any:
     os.environ.update(source.env)
     try:
         module = _module_at(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentBroken(f"{source.agent_id}: {Path(place).name} cannot be imported ({type(error).__name__})") from error
     try:
         return getattr(module, variable)

@@ -47,6 +47,7 @@ class AgentLoop:
 
     def __init__(self, name: str, threads: Threads) -> None:
         self.runs = 0
+        self._is_closing = False
         self.idle_since = self.beat_at = time.monotonic()
         self._owners: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self.loop = asyncio.new_event_loop()
@@ -56,7 +57,11 @@ class AgentLoop:
         self.thread.start()
 
     def _turn(self) -> None:
-        self.loop.run_forever()
+        while not self._is_closing:
+            try:
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):  # of an agent's node, which hears of it too; its neighbours go on
+                log.warning("agent.exits", extra={"facts": {"loop": self.thread.name}})
         self.loop.close()
 
     def _new_task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
@@ -91,6 +96,7 @@ class AgentLoop:
 
     def close(self) -> None:
         """End the loop once it turns."""
+        self._is_closing = True
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.loop.stop)
 

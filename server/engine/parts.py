@@ -20,6 +20,9 @@ MODES: list[StreamMode] = ["messages", "tasks", "updates", "values"]
 # A longer piece of text is said in pieces, so that no event is large.
 MAX_DELTA_CHARS = 16_000
 
+# Whole numbers beyond it are told as text: readers of JSON would round them.
+MAX_NUMBER = 2**53
+
 # Nodes that LangGraph adds and nobody wants to hear of.
 SILENT_NODES = ("__start__", "__end__", "__interrupt__")
 SILENT_HOOK = re.compile(r"\.(before|after)_(agent|model)$")
@@ -120,14 +123,18 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, BaseMessage):
         return dumpd(value)
     if isinstance(value, Mapping):
-        return {str(key): jsonable(each) for key, each in value.items()}
+        return {clean(str(key)): jsonable(each) for key, each in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [jsonable(each) for each in value]
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_NUMBER:
+        return str(value)
+    if value is None or isinstance(value, (int, float, bool)):
         return value
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    return str(value)
+    return clean(str(value))
 
 
 def _text(value: Any) -> str:

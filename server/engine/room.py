@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any
 
-from server.engine import graphs
+from server.engine import graphs, statetypes
 from server.engine.execute import Reason, execute
 from server.engine.httploops import keep_loops_apart
 from server.engine.job import Emit, Job, Outcome, Search
@@ -35,6 +35,7 @@ class Task:
     def stop(self, code: str | None) -> None:
         """Stop at the next await. With a code it ends as cancelled; without, it is given up and has no outcome."""
         self.reason.code = code
+        self.reason.is_given_up = code is None
         self.errand.cancel()
 
 
@@ -52,6 +53,7 @@ class Engine:
     def open(self) -> None:
         """Connect; returns when jobs can be taken."""
         keep_loops_apart()
+        statetypes.listen()
         self._room.open()
 
     def close(self) -> None:
@@ -91,7 +93,7 @@ def _tell(done: Future[Any], reason: Reason, ended: Ended) -> None:
         outcome = Outcome("cancelled") if reason.code else None
     except LeaseLost:
         outcome = None
-    except Exception:
+    except BaseException:
         log.exception("engine.bug")
         outcome = Outcome("error", error={"code": "internal", "message": "Internal server error", "retryable": False})
     ended(outcome)

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import AsyncCursor, OperationalError
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from server.engine.statetypes import nothing_blocked
 from server.engine.statewriter import Statement, StateWriter
 
 __all__ = ["RunSaver", "StateRoom"]
@@ -104,11 +106,16 @@ class RunSaver(AsyncPostgresSaver):
     """The checkpointer of one attempt of a run. A write raises LeaseLost when the attempt is stale.
 
     is_fresh: the thread is known to have no state yet, so that nobody need ask.
+    types: what may come back out of a checkpoint, besides what the graph declares; anything else raises StateTypeBlocked.
     Source: LangGraph's BaseCheckpointSaver; tables and statements of langgraph-checkpoint-postgres.
     """
 
-    def __init__(self, room: StateRoom, run_id: uuid.UUID, attempt: int, *, is_fresh: bool) -> None:
+    def __init__(
+        self, room: StateRoom, run_id: uuid.UUID, attempt: int, *, is_fresh: bool, types: Collection[tuple[str, str]] = ()
+    ) -> None:
         self.__dict__.update(room.saver.__dict__)
+        if isinstance(self.serde, JsonPlusSerializer):
+            self.serde = self.serde.with_msgpack_allowlist(types)
         self._room = room
         self._fence = (run_id, attempt)
         self._is_fresh = is_fresh
@@ -119,10 +126,14 @@ class RunSaver(AsyncPostgresSaver):
             return None
         for _ in range(READ_TRIES):
             try:
-                return await self._room.do(super().aget_tuple(config))
+                return await self._read(config)
             except OperationalError:
                 await asyncio.sleep(READ_PAUSE_S)
-        return await self._room.do(super().aget_tuple(config))
+        return await self._read(config)
+
+    async def _read(self, config: RunnableConfig) -> CheckpointTuple | None:
+        with nothing_blocked():
+            return await self._room.do(super().aget_tuple(config))
 
     async def alist(self, config: RunnableConfig | None, **options: Any) -> AsyncIterator[CheckpointTuple]:
         """The checkpoints of a thread, newest first."""
@@ -131,7 +142,9 @@ class RunSaver(AsyncPostgresSaver):
         async def collect() -> list[CheckpointTuple]:
             return [each async for each in listed]
 
-        for each in await self._room.do(collect()):
+        with nothing_blocked():
+            collected = await self._room.do(collect())
+        for each in collected:
             yield each
 
     async def aget_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MAX_QUEUED = 2000  # events a follower may leave unread before it is sent back to the database
 POLL_S = 1.0  # how often the database is asked while Redis is away
+QUIET_S = 30.0  # how long nothing may come before the connection is looked at
 BELL_WAIT_S = 1.0  # how long a subscription may take before the past is read without it
 
 
@@ -151,8 +152,10 @@ class Tail:
                 time.sleep(POLL_S)
 
     def _read_once(self, pubsub: redis.client.PubSub) -> None:
-        message: dict[str, Any] | None = pubsub.get_message(timeout=30)
+        message: dict[str, Any] | None = pubsub.get_message(timeout=QUIET_S if self.is_connected else BELL_WAIT_S)
         if message is None:
+            if not self.is_connected and (self._followers or self._notices):
+                raise redis.ConnectionError("No subscription was confirmed.")
             return
         channel = message["channel"].decode()
         if message["type"] == "subscribe":

@@ -84,8 +84,8 @@ def start(
     """
     if not redis.is_up():
         raise Unavailable("The queue does not answer; nothing was stored. Try again.")
-    waiting = sa.select(Run.id).where(Run.owner_id == owner_id, Run.status.in_(("pending", "running"))).limit(max_queued)
-    if len(db.session.scalars(waiting).all()) >= max_queued:
+    waiting = sa.select(Run.id).where(Run.owner_id == owner_id, Run.status.in_(("pending", "running")))
+    if db.session.scalar(waiting.offset(max_queued - 1).limit(1)) is not None:
         raise QueueFull
     run = Run(
         owner_id=owner_id,

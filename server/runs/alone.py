@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from flask import Flask
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MAX_AT_ONCE = 32
 IDLE_S = 60.0
+LEAVE_S = 15.0  # how long processes may take to hand their runs over when the worker stops
+LOOK_S = 0.2
 
 
 class Alone:
@@ -42,6 +45,20 @@ class Alone:
         self._parent: subprocess.Popen[str] | None = None
         self._waiting: dict[uuid.UUID, None] = {}
         self._at_work = 0
+        self._is_dismissed = False
+
+    def dismiss(self) -> None:
+        """Start no more, and let those at work hand their runs over; does not wait for it."""
+        with self._lock:
+            self._is_dismissed = True
+            if self._parent is not None and self._parent.stdin is not None:
+                self._parent.stdin.close()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until all processes have ended after they were dismissed, at most so long."""
+        if self._parent is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._parent.wait(timeout_s)
 
     def take(self, run_id: uuid.UUID) -> None:
         """Let a process of its own claim and carry out the run, as soon as fewer than as many as may are at work. Does not block."""
@@ -50,7 +67,7 @@ class Alone:
             self._begin_next()
 
     def _begin_next(self) -> None:
-        while self._waiting and self._at_work < MAX_AT_ONCE:
+        while self._waiting and self._at_work < MAX_AT_ONCE and not self._is_dismissed:
             run_id = next(iter(self._waiting))
             del self._waiting[run_id]
             try:
@@ -97,7 +114,7 @@ class Alone:
 def fork_forever(make_app: Callable[[], Flask]) -> None:
     """Fork a process for each run id that comes in; say when each has ended.
 
-    Ends when nobody needed it for a while; and with its standard input, taking all its children with it.
+    Ends when nobody needed it for a while; and with its standard input, once its children have handed their runs over.
     """
     children: dict[int, int] = {}
     woken_read, woken_write = os.pipe()
@@ -120,7 +137,7 @@ def fork_forever(make_app: Callable[[], Flask]) -> None:
                 continue
             data = os.read(sys.stdin.fileno(), 65536)
             if not data:
-                _kill(list(children))
+                _dismiss(children)
                 return
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
@@ -162,14 +179,30 @@ def _reap(children: dict[int, int]) -> None:
         sys.stdout.flush()
 
 
-def _kill(pids: list[int]) -> None:
+def _dismiss(children: dict[int, int]) -> None:
+    """Tell all children to stop, and end those that do not."""
+    deadline = time.monotonic() + LEAVE_S
+    _send(children, signal.SIGTERM)
+    while children and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+        with suppress(BrokenPipeError):  # nobody listens any more when the worker was killed
+            _reap(children)
+    _send(children, signal.SIGKILL)
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
 
 def _child(run_id: uuid.UUID, report: int, make_app: Callable[[], Flask]) -> None:
     signal.set_wakeup_fd(-1)
+    told_to_stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told_to_stop.set())
+    # The pipes are the parent's: what an agent prints goes to the log, and it reads nothing.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     app = make_app()
     settings: Settings = app.config["SETTINGS"]
     resource.setrlimit(resource.RLIMIT_AS, (settings.solo_memory_bytes, settings.solo_memory_bytes))
@@ -178,5 +211,6 @@ def _child(run_id: uuid.UUID, report: int, make_app: Callable[[], Flask]) -> Non
     os.write(report, str(host.worker_id).encode())
     with app.app_context():
         if host.take(run_id):
-            host.wait_idle()
+            while not host.wait_idle(LOOK_S) and not told_to_stop.is_set():
+                continue
     host.drain(settings.drain_s)

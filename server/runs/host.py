@@ -315,9 +315,9 @@ class Host:
         self._stopped.set()
         log.info("worker.drained", extra={"facts": {"worker_id": self.worker_id, "given_back": len(held), "left": len(self._held)}})
 
-    def wait_idle(self) -> None:
-        """Block until nothing is held."""
-        self._idle.wait()
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Block until nothing is held, at most so long; whether that is so."""
+        return self._idle.wait(timeout_s)
 
     def _documents(self, workspace_id: str, query: str, limit: int) -> list[dict[str, Any]]:
         with self.app.app_context():

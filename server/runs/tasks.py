@@ -19,6 +19,7 @@ __all__ = ["execute", "forget_threads", "host"]
 log = logging.getLogger(__name__)
 
 _hosts: list[Host] = []
+_alones: list[Alone] = []
 
 
 @task(EXECUTE)
@@ -45,9 +46,14 @@ def _begin(**_: Any) -> None:
     started = Host(app, hand_on=alone.take)
     started.start()
     _hosts.append(started)
+    _alones.append(alone)
 
 
 @signals.worker_shutdown.connect
 def _stop(**_: Any) -> None:
+    for alone in _alones:
+        alone.dismiss()
     for each in _hosts:
         each.drain(each.settings.drain_s)
+        for alone in _alones:
+            alone.wait(each.settings.drain_s)

@@ -66,7 +66,7 @@ class Raw:
             try:
                 frame = self.link.recv()
             except (websocket.WebSocketTimeoutException, websocket.WebSocketConnectionClosedException) as error:
-                raise AssertionError(f"{type(error).__name__}; got {self.frames[-6:]}") from None
+                raise AssertionError(f"{type(error).__name__}; got {self._last_frames()}") from None
             self._take(frame)
 
     def until_event(self, kind: str, count: int = 1) -> Any:
@@ -94,10 +94,13 @@ class Raw:
         """Be gone."""
         self.link.close()
 
+    def _last_frames(self) -> list[str]:
+        return [frame[:200] for frame in self.frames[-6:]]
+
     def _take(self, frame: str) -> None:
         self.frames.append(frame)
         if frame == "":
-            raise AssertionError(f"WebSocketConnectionClosed; got {self.frames[-6:]}")
+            raise AssertionError(f"WebSocketConnectionClosed; got {self._last_frames()}")
         if frame == "2":
             self.send("3")
         elif frame.startswith(f"40{NAMESPACE}"):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from server.chats import connections
 from server.chats.models import Connection, Message
 from server.kit.clock import after
 from server.kit.db import db
@@ -238,14 +239,17 @@ def test_a_resume_token_is_for_its_chat_alone(door: Door, ada: Person, workspace
     assert connect(door, token).refusal == "invalid"
 
 
-def test_lines_that_nobody_can_come_back_by_are_forgotten(door: Door, ada: Person, chat_id: str) -> None:
-    door.open(ada, chat_id)
+def test_connections_that_nobody_can_come_back_by_are_forgotten(door: Door, ada: Person, workspace_id: str, chat_id: str) -> None:
+    other = ada.chat(workspace_id=workspace_id)
+    for each in (chat_id, other):
+        door.open(ada, each)
+    mine = Connection.chat_id == parse_id(chat_id)
     with door.app.app_context():
-        db.session.execute(sa.update(Connection).where(Connection.chat_id == parse_id(chat_id)).values(expires_at=after(-1)))
+        db.session.execute(sa.update(Connection).where(mine).values(expires_at=after(-1)))
         db.session.commit()
-    door.open(ada, chat_id)
-    with door.app.app_context():
-        assert db.session.scalar(sa.select(sa.func.count()).where(Connection.chat_id == parse_id(chat_id))) == 1
+        assert connections.forget_lapsed() == 1
+        assert db.session.scalar(sa.select(sa.func.count()).where(mine)) == 0
+        assert db.session.scalar(sa.select(sa.func.count()).where(Connection.chat_id == parse_id(other))) == 1
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -62,9 +65,9 @@ class Counting(BaseChatModel):
             yield ChatGenerationChunk(message=AIMessageChunk(word))
 
 
-def of_one_node(node: Any) -> Any:
+def of_one_node(node: Any, state: Any = MessagesState) -> Any:
     """A graph of one node."""
-    graph = StateGraph(MessagesState)
+    graph = StateGraph(state)
     graph.add_node("answer", node)
     graph.add_edge(START, "answer")
     graph.add_edge("answer", END)
@@ -130,6 +133,49 @@ async def _huge(state: MessagesState) -> dict[str, Any]:
     return {"messages": [AIMessage("x" * 20 * 2**20)]}
 
 
+async def _printing(state: MessagesState) -> dict[str, Any]:
+    print("an agent's own words", "on several\nlines", flush=True)
+    return {"messages": [AIMessage("printed")]}
+
+
+async def _exiting(state: MessagesState) -> dict[str, Any]:
+    sys.exit("an agent that wants out")
+
+
+def _sync_exiting(state: MessagesState) -> dict[str, Any]:
+    raise SystemExit(1)
+
+
+async def _cancelling(state: MessagesState) -> dict[str, Any]:
+    raise asyncio.CancelledError
+
+
+async def _asking_oddly(state: MessagesState) -> dict[str, Any]:
+    answer = interrupt({"half \ud800 a pair": "\ud800", "a large number": 2**70, "nothing": "\x00"})
+    return {"messages": [AIMessage(f"heard {answer}")]}
+
+
+@dataclass
+class Note:
+    """A type of the agent's own, which no state declares."""
+
+    text: str
+
+
+class Noting(MessagesState):
+    """A state that says nothing of what it holds."""
+
+    kept: Any
+
+
+async def _keeping(state: Noting) -> dict[str, Any]:
+    kept = state.get("kept")
+    if kept is not None:
+        return {"messages": [AIMessage(f"{type(kept).__name__} {getattr(kept, 'text', getattr(kept, 'netloc', '?'))}")]}
+    foreign = "foreign" in state["messages"][-1].text
+    return {"messages": [AIMessage("kept")], "kept": urlsplit("https://example.com") if foreign else Note("mine")}
+
+
 class Counted(MessagesState):
     """How often each step was carried out, and in which process."""
 
@@ -173,4 +219,10 @@ failing = of_one_node(_failing)
 dying = of_one_node(_dying)
 greedy = of_one_node(_greedy)
 huge = of_one_node(_huge)
+printing = of_one_node(_printing)
+exiting = of_one_node(_exiting)
+sync_exiting = of_one_node(_sync_exiting)
+cancelling = of_one_node(_cancelling)
+asking_oddly = of_one_node(_asking_oddly)
+keeping = of_one_node(_keeping, Noting)
 runnable = ChatPromptTemplate.from_messages([("human", "{input}")]) | RunnableLambda(lambda prompt: f"heard: {prompt.messages[0].content}")
