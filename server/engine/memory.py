@@ -13,6 +13,8 @@ from server.engine.job import Search
 
 __all__ = ["RunStore"]
 
+# The query that finds how each document begins.
+EVERYTHING = "*"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -46,9 +48,9 @@ class RunStore(BaseStore):
         raise NotImplementedError(type(op).__name__)
 
     def _found(self, op: SearchOp) -> list[SearchItem]:
-        if op.namespace_prefix != self._documents or not op.query:
+        if op.namespace_prefix != self._documents:
             return []
-        rows = self._search(str(self._documents[1]), op.query, op.limit + op.offset)
+        rows = self._search(str(self._documents[1]), op.query or EVERYTHING, op.limit + op.offset)
         return [_item(op.namespace_prefix, row) for row in rows[op.offset :]]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 import sqlalchemy as sa
 
 from server.chats import connections
@@ -603,3 +604,35 @@ def test_an_answer_without_a_value_or_with_a_wrong_question_is_refused(door: Doo
     run_id = said(raw, ada, chat_id)["run_id"]
     assert raw.ask("answer", {"run_id": run_id})["error"]["code"] == "invalid"
     assert raw.ask("answer", {"run_id": run_id, "value": 1, "interrupt_id": 7})["error"]["code"] == "invalid"
+
+
+# -- clients that poll -------------------------------------------------------------------------------------------------
+
+
+def polled(url: str) -> list[str]:
+    """The packets of an answer to a long poll."""
+    return requests.get(url, timeout=30).text.split("\x1e")
+
+
+def test_a_client_that_polls_may_send_and_is_sent_many_events_at_once(door: Door, ada: Person, chat_id: str) -> None:
+    opened = requests.get(f"{door.url}/socket.io/?EIO=4&transport=polling", timeout=10).text
+    url = f"{door.url}/socket.io/?EIO=4&transport=polling&sid={json.loads(opened[1:])['sid']}"
+    requests.post(url, data="40/chat," + json.dumps({"connection_string": ada.connection_string(chat_id)}), timeout=10)
+    packets = polled(url)
+    while not any(packet.startswith('42/chat,["session"') for packet in packets):
+        packets += polled(url)
+    assert packets[0].startswith("40/chat,")
+    events = [f'42/chat,{number}["typing",{{}}]' for number in range(100)]
+    assert requests.post(url, data="\x1e".join(events), timeout=10).text == "OK"
+    door.happen(chat_id, "token", times=100, delta="x")
+    sizes, got = [], []
+    while (
+        len([packet for packet in got if packet.startswith("42")]) < 100 or len([packet for packet in got if packet.startswith("43")]) < 100
+    ):
+        page = polled(url)
+        sizes.append(len(page))
+        got += page
+    assert max(sizes) <= 16
+    assert [packet for packet in got if packet.startswith("43")] == [f'43/chat,{number}[{{"ok":true}}]' for number in range(100)]
+    tokens = [json.loads(packet[8:])[1] for packet in got if packet.startswith('42/chat,["token"')]
+    assert [token["seq"] for token in tokens] == list(range(1, 101))

@@ -12,6 +12,7 @@ The message it answers with carries `additional_kwargs["citations"]`, one entry 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
+from langgraph.store.base import SearchItem
 
 Value = dict[str, Any]
 
@@ -61,6 +63,12 @@ _POINTS_FORWARD = re.compile(
     r"\b(that|this|these|those|there)\s+(is|are|was|were|the|a|an|i|you|we)\b|\bis (it|there)\b|\b(is|are) there\b", re.I
 )
 _LEANS_ON_BEFORE = re.compile(r"^\W*(it|its|this|that|these|those|they|them|so|then|otherwise|both|such|there|here|he|she)\b", re.I)
+_LINKS = re.compile(
+    r"\b(a|about|also|and|any|are|be|both|but|can|could|did|do|does|either|else|even|exactly|for|has|have|how|i|if|in|is|it|its|me|more|my|not"
+    r"|of|ok|on|ones?|or|please|same|she|should|so|tell|that|the|their|them|then|there|these|they|this|those|to|too|was|what|when|where|which"
+    r"|who|whom|whose|why|will|with|without|would|you)\b",
+    re.I,
+)
 _CHUNK = re.compile(r"\S+\s*|\s+")
 
 
@@ -86,6 +94,7 @@ class Reciter(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         for piece in _CHUNK.findall(messages[-1].text):
             yield ChatGenerationChunk(message=AIMessageChunk(piece))
+            await asyncio.sleep(0)  # others on this loop have their turn
         yield ChatGenerationChunk(message=AIMessageChunk("", additional_kwargs=messages[-1].additional_kwargs))
 
 
@@ -112,11 +121,29 @@ async def _reply(asked: Sequence[str], runtime: Runtime[dict[str, Any]], workspa
         return NO_DOCUMENTS, []
     if _LISTING.match(question):
         return _listed([item.value for item in await runtime.store.asearch(place, query=EVERYTHING, limit=MAX_LISTED)]), []
-    found = await runtime.store.asearch(place, query=with_topic(asked), limit=PASSAGES)
-    answering = [(item.score or 0.0, item.value) for item in found if item.value.get("coverage", 1.0) >= ENOUGH]
-    if answering:
-        return compose(answering)
-    return (NOT_FOUND if found else NO_DOCUMENTS), []
+    query = with_topic(asked)
+    found = await runtime.store.asearch(place, query=query, limit=PASSAGES)
+    if not found:
+        return NO_DOCUMENTS, []
+    answering = _covering(found)
+    # What a question adds to its topic has to be in the documents too.
+    if (
+        query != question
+        and _says_something(question)
+        and not _covering(await runtime.store.asearch(place, query=question, limit=PASSAGES))
+    ):
+        return NOT_FOUND, []
+    return compose(answering) if answering else (NOT_FOUND, [])
+
+
+def _covering(found: Sequence[SearchItem]) -> list[tuple[float, Value]]:
+    """The passages that cover enough of the question, with their scores."""
+    return [(item.score or 0.0, item.value) for item in found if item.value.get("coverage", 1.0) >= ENOUGH]
+
+
+def _says_something(question: str) -> bool:
+    """Whether a question has words of its own, more than `Why is that?`."""
+    return bool(re.search(r"\w", _LINKS.sub(" ", question)))
 
 
 def with_topic(asked: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from server.workspaces.documents.retrieval import Asked
 __all__ = ["Found", "Hit", "as_value", "rank"]
 
 # What each measure of a passage is worth; together 1. BM25 counts as a share of the best passage's.
-# Fitted by a softmax over 130 questions about three sets of pages, none of them the evaluation's, and rounded.
+# Fitted to practice questions over several sets of pages, none of them those of the evaluation, and rounded.
 SHARES = {"bm25": 0.34, "coverage": 0.14, "reach": 0.08, "likeness": 0.12, "closeness": 0.17, "about": 0.07, "gives_number": 0.08}
 
 

@@ -136,8 +136,13 @@ def test_a_question_that_leans_on_the_one_before_is_understood() -> None:
     assert "parley restore" in said
 
 
-def test_what_leans_on_something_that_is_not_there_is_refused() -> None:
-    assert run(ask("What is a backup?", "And what does it cost in euros?")).text == agent().NOT_FOUND
+@pytest.mark.parametrize("question", ["And what does it cost in euros?", "and who maintains the moon?"])
+def test_a_question_that_only_leans_on_one_that_was_answered_is_refused(question: str) -> None:
+    assert run(ask("What is a backup?", question)).text == agent().NOT_FOUND
+
+
+def test_a_question_without_words_of_its_own_asks_for_the_topic_again() -> None:
+    assert "A backup is one file." in run(ask("What is a backup?", "And what is that?")).text
 
 
 @pytest.mark.parametrize(
