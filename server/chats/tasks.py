@@ -10,7 +10,7 @@ from server.kit.queue import task
 __all__ = ["record_reply"]
 
 
-@task(actions.REPLY, lane="fast")
+@task(actions.REPLY)
 def record_reply(run_id: str) -> None:
     """Store an ended run's answer as a message of its chat."""
     actions.record_reply(uuid.UUID(run_id))

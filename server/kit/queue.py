@@ -71,11 +71,11 @@ def configure(app: Flask, settings: Settings) -> None:
     )
 
 
-def task(name: str, *, lane: str = "runs") -> Callable[[Callable[..., Any]], Task]:
+def task(name: str) -> Callable[[Callable[..., Any]], Task]:
     """Register a function as the task of that name."""
 
     def decorate(function: Callable[..., Any]) -> Task:
-        registered: Task = celery.task(name=name, queue=lane, ignore_result=True, typing=False)(function)
+        registered: Task = celery.task(name=name, ignore_result=True, typing=False)(function)
         return registered
 
     return decorate

@@ -28,7 +28,7 @@ def execute(run_id: str) -> None:
     host().take(uuid.UUID(run_id))
 
 
-@task(FORGET, lane="fast")
+@task(FORGET)
 def forget_threads(*thread_ids: str) -> None:
     """Delete the checkpoints of threads that nobody has any more."""
     host().engine.forget(thread_ids)
