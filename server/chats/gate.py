@@ -101,13 +101,13 @@ class Gate:
         self._socketio = socketio
         self._settings = settings
         self.rooms = Rooms(app, socketio, max_unread=settings.socket_queue)
-        self._watch = Watch(app, socketio, self.rooms)
+        self.watch = Watch(app, socketio, self.rooms)
 
     # -- opening and closing -----------------------------------------------------------------------------------------
 
     def connect(self, auth: object = None) -> None:
         """Let a socket in by what it shows, or refuse it with `expired`, `invalid` or `revoked` (`unavailable`: try again)."""
-        self._watch.begin()
+        self.watch.begin()
         if _sid() in self.rooms.seats:
             raise Refused("invalid")
         shown = auth if isinstance(auth, dict) else {}

@@ -86,7 +86,7 @@ class Watch:
         while True:
             self._socketio.sleep(CHECK_S)
             self._check()
-            self._close_silent()
+            self.close_silent()
             self._forget_lapsed()
 
     def _check(self) -> None:
@@ -109,7 +109,7 @@ class Watch:
             elif (seat.chat_id, seat.user_id) not in still:
                 self._rooms.close(seat, *ACCESS_ENDED)
 
-    def _close_silent(self) -> None:
+    def close_silent(self) -> None:
         """Close transports that have not asked for a chat between two checks: they show no credential, and so may not stay."""
         silent = strangers(self._socketio, NAMESPACE)
         for transport_id in self._silent & set(silent):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-import weakref
 from typing import Any
 
 __all__ = ["keep_loops_apart"]
@@ -55,8 +54,12 @@ def _mend(pool_class: Any) -> None:
 def _twin(pool: Any) -> Any:
     """The pool of the running loop that was made as this one was."""
     loop = asyncio.get_running_loop()
-    twins: weakref.WeakKeyDictionary[Any, Any] = pool.__dict__.setdefault("_twins", weakref.WeakKeyDictionary())
+    is_first = "_twins" not in pool.__dict__
+    twins: dict[asyncio.AbstractEventLoop, Any] = pool.__dict__.setdefault("_twins", {})
     if loop not in twins:
+        # A pool's connections hold their loop: it goes only when it is let go of here.
+        for gone in [each for each in list(twins) if each.is_closed()]:
+            twins.pop(gone, None)
         args, kwargs = pool.__dict__.get("_made_with", ((), {}))
-        twins[loop] = pool if not twins else type(pool)(*args, **kwargs)
+        twins[loop] = pool if is_first else type(pool)(*args, **kwargs)
     return twins[loop]

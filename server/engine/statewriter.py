@@ -25,6 +25,9 @@ Fence = tuple[uuid.UUID, int]
 MAX_BATCH = 200
 RETRY_S = 0.25
 GIVE_UP_S = 60.0
+# PostgreSQL's class of "program limit exceeded": a row too large for it or for an index. psycopg counts it among the failures that
+# pass, which it is not.
+TOO_LARGE = "54"
 
 
 class LeaseLost(Exception):
@@ -102,6 +105,8 @@ class StateWriter:
                 break
             except psycopg.OperationalError as error:
                 self._connection = None
+                if (error.sqlstate or "").startswith(TOO_LARGE):
+                    return self._settle_one_by_one(batch, error)
                 if time.monotonic() > deadline:
                     return _fail(batch, error)
                 log.warning("state.retry", extra={"facts": {"kind": type(error).__name__, "writes": len(batch)}})

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy as sa
+import websocket
 
 from server.chats import connections
 from server.chats.models import Connection, Message
@@ -491,6 +492,8 @@ def test_a_frame_that_no_client_sends_changes_nothing(door: Door, ada: Person, c
         assert stored(door, chat_id) == (number, number), frame
 
 
+# In this mode the library's thread may find the WebSocket closed under it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("frame", ["x", "9", "4x", "4", "42/chat,{", "45/chat,", "451-/chat,[]", "4" * 500])
 def test_a_frame_that_is_no_packet_harms_nobody_else(door: Door, ada: Person, chat_id: str, frame: str) -> None:
     bad, good = door.open(ada, chat_id), door.open(ada, chat_id)
@@ -604,6 +607,22 @@ def test_an_answer_without_a_value_or_with_a_wrong_question_is_refused(door: Doo
     run_id = said(raw, ada, chat_id)["run_id"]
     assert raw.ask("answer", {"run_id": run_id})["error"]["code"] == "invalid"
     assert raw.ask("answer", {"run_id": run_id, "value": 1, "interrupt_id": 7})["error"]["code"] == "invalid"
+
+
+# -- sockets that ask for nothing --------------------------------------------------------------------------------------
+
+
+def test_a_transport_that_asks_for_no_chat_between_two_checks_is_closed(door: Door, ada: Person, chat_id: str) -> None:
+    raw = door.open(ada, chat_id)
+    silent = websocket.create_connection(door.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket", timeout=10)
+    assert silent.recv().startswith("0")
+    watch = door.app.extensions["chat_gate"].watch
+    watch.close_silent()
+    refused = connect(door, "no string")
+    watch.close_silent()
+    assert silent.recv() in ("1", "")
+    assert raw.ask("typing")["ok"]
+    refused.close()
 
 
 # -- clients that poll -------------------------------------------------------------------------------------------------

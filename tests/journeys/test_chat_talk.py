@@ -134,7 +134,8 @@ def test_a_question_is_answered_once(ada: Person, lines: Any) -> None:
     assert question["value"] == {"question": "Which colour?", "choices": ["red", "blue"]}
     racing = [(line, "red"), (other, "blue")] * 5
     with concurrent.futures.ThreadPoolExecutor(10) as racers:
-        acks = list(racers.map(lambda each: each[0].emit("answer", {"run_id": run_id, "value": each[1]}), racing))
+        asked = {"run_id": run_id, "interrupt_id": question["interrupt_id"]}
+        acks = list(racers.map(lambda each: each[0].emit("answer", {**asked, "value": each[1]}), racing))
     winners = [colour for ack, (_, colour) in zip(acks, racing, strict=True) if ack["ok"]]
     assert sorted({ack["error"]["code"] for ack in acks if not ack["ok"]}) == ["nothing_asked"]
     assert len(winners) == 1

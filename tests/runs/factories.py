@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from flask import Flask
 from server.accounts.models import User
 from server.kit.clock import new_id
 from server.kit.db import commit, db
+from server.kit.embedded import postgres
 from server.kit.migration import libpq_url
 from server.realtime import log
 from server.realtime.events import Event, of_run
@@ -22,6 +24,7 @@ from server.runs.ledger import Ledger
 from server.runs.models import Run, Worker
 from server.runs.writer import Ending, Writer
 from server.settings import Settings
+from tests.stack import eventually
 
 T = TypeVar("T")
 
@@ -69,6 +72,22 @@ def said(run_id: uuid.UUID) -> list[tuple[str, dict[str, Any]]]:
 def events(run_id: uuid.UUID) -> list[Event]:
     """Everything in the run's log."""
     return log.read(of_run(run_id), after=0)
+
+
+def restart_postgresql(settings: Settings, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Stop the database; `meanwhile` happens; its keeper starts it again."""
+    before = postgres.leftover(settings.data_dir)
+    assert before is not None
+    os.kill(before, postgres.STOP_SIGNAL)
+    meanwhile()
+    eventually(lambda: _is_another(settings, before), what="the restart")
+    db.session.rollback()
+    db.engine.dispose()
+
+
+def _is_another(settings: Settings, before: int) -> bool:
+    now = postgres.leftover(settings.data_dir)
+    return now not in (None, before) and postgres.is_ready(settings.data_dir, now or 0)
 
 
 def workers() -> set[uuid.UUID]:

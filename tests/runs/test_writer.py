@@ -8,14 +8,14 @@ import psycopg
 import pytest
 
 from server.kit.db import commit
-from server.kit.embedded import postgres
 from server.kit.migration import libpq_url
 from server.realtime import log
 from server.realtime.events import of_stream
 from server.runs import actions
 from server.runs.leases import Lease
+from server.runs.writer import Ending
 from server.settings import Settings
-from tests.runs.factories import Scribe, accepted, claimed, events, said, stored
+from tests.runs.factories import Scribe, accepted, claimed, events, restart_postgresql, said, stored
 from tests.talk import without_gaps
 
 
@@ -154,8 +154,6 @@ def test_an_end_that_no_json_can_hold_ends_its_run_as_an_error_and_the_writer_go
 
 
 def test_a_listener_that_fails_does_not_stop_the_writer(settings: Settings, scribe: Scribe, lease: Lease, owner_id: uuid.UUID) -> None:
-    from server.runs.writer import Ending
-
     scribe.writer.end(Ending(lease, "success", written=lambda is_mine: 1 / 0))
     neighbour = claimed(settings, accepted(owner_id))
     scribe.end(neighbour)
@@ -183,29 +181,16 @@ def test_a_connection_that_is_cut_again_and_again_costs_nothing_and_doubles_noth
 
 
 def test_what_was_said_while_postgresql_restarts_is_written_when_it_is_back(settings: Settings, scribe: Scribe, lease: Lease) -> None:
-    from tests.stack import eventually
-
-    before = postgres.leftover(settings.data_dir)
     scribe.writer.emit(lease, "token", token("before "))
-    import os
 
-    os.kill(before, postgres.STOP_SIGNAL)
-    scribe.writer.emit(lease, "token", token("meanwhile "))
-    scribe.end(lease)
+    def meanwhile() -> None:
+        scribe.writer.emit(lease, "token", token("meanwhile "))
+        scribe.end(lease)
+
+    restart_postgresql(settings, meanwhile)
     assert scribe.await_ends(1) == [True]
-    eventually(lambda: postgres.leftover(settings.data_dir) not in (None, before), what="the restart")
-    eventually(lambda: _reads(lease.run_id), what="the database")
     assert text_of(lease.run_id) == "before meanwhile "
     assert stored(lease.run_id).status == "success"
-
-
-def _reads(run_id: uuid.UUID) -> bool:
-    import sqlalchemy as sa
-
-    try:
-        return stored(run_id) is not None
-    except sa.exc.SQLAlchemyError:
-        return False
 
 
 def test_who_stops_the_writer_gets_everything_written_first(settings: Settings, scribe: Scribe, lease: Lease) -> None:
