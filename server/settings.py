@@ -80,7 +80,7 @@ class Settings:
     max_output_bytes: int = setting(10 * 2**20, "Largest output of a run; a larger one ends it as an error.")
     message_rate: int = setting(120, "Chat messages a user may send in a minute.")
     max_queued_runs: int = setting(1000, "Runs a user may have waiting or in progress.")
-    socket_queue: int = setting(1000, "Packets a socket may leave unread before it is cut off (it resumes by number).")
+    socket_queue: int = setting(1000, "Packets that may wait for a socket; behind them it reads on from the log at its own pace.")
 
     # Runs
     run_timeout_s: float = setting(3600.0, "Deadline of a run that names none.")

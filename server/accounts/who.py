@@ -108,9 +108,13 @@ def _known() -> Caller:
 
 def still_valid(credentials: Iterable[str]) -> set[str]:
     """Those of the credentials that have ended (and so must let go of their sockets): one query, however many."""
-    ids = {each: parse_id(each.partition(":")[2]) for each in credentials}
-    alive = living({each for each in ids.values() if each is not None}) if ids else set()
-    return {each for each, known in ids.items() if known not in alive}
+    named = {each: (each.partition(":")[0], parse_id(each.partition(":")[2])) for each in credentials}
+    by_kind: dict[str, set[uuid.UUID]] = {}
+    for kind, known in named.values():
+        if known is not None:
+            by_kind.setdefault(kind, set()).add(known)
+    alive = living(by_kind)
+    return {each for each, (_, known) in named.items() if known not in alive}
 
 
 # -- what a request shows ----------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def list_agents() -> dict[str, Any]:
 @signed_in
 @answer(AgentAnswer)
 def show_agent(agent_id: str) -> dict[str, Any]:
-    """Show one agent."""
+    """Show one agent. Refused: 404 `Agent does not exist`."""
     agent = catalogue.get(agent_id)
     if agent is None:
         raise NotFound("Agent does not exist")

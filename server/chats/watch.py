@@ -50,6 +50,7 @@ class Watch:
             "accounts.login_ended": self._login_ended,
             "accounts.key_ended": self._key_ended,
             "accounts.user_deleted": self._user_deleted,
+            "workspaces.member_changed": self._check_soon,
             "workspaces.member_removed": self._check_soon,
             "workspaces.deleted": self._check_soon,
             "chats.deleted": self._chat_deleted,

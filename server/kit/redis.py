@@ -18,6 +18,8 @@ __all__ = ["allow", "client", "configure", "is_up"]
 
 log = logging.getLogger(__name__)
 
+ANSWER_S = 1  # how long Redis may take to answer; it takes a fraction of a millisecond
+
 _clients: dict[str, redis.Redis] = {}
 
 
@@ -26,10 +28,11 @@ def configure(url: str) -> None:
     _clients["default"] = redis.Redis.from_url(
         url,
         protocol=2,
-        socket_connect_timeout=1,
-        socket_timeout=5,
+        socket_connect_timeout=ANSWER_S,
+        socket_timeout=ANSWER_S,
         health_check_interval=15,
-        retry=Retry(NoBackoff(), 1),
+        # A pooled connection may have been cut meanwhile: once more. Who does not answer in time is not asked twice.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         max_connections=64,
     )
 

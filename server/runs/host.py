@@ -96,7 +96,8 @@ class Host:
         self.stopping = threading.Event()
         self._idle = threading.Event()
         self._stopped = threading.Event()
-        self._of_thread = threading.local()
+        self._claims = Ledger(libpq_url(settings.database_url), name="parley-claim")
+        self._claiming = threading.Lock()
         self._follow_ups = ThreadPoolExecutor(FOLLOW_UPS, thread_name_prefix="then")
         self.worker_id = uuid.UUID(int=0)
         self.writer = Writer(libpq_url(settings.database_url), refused=self.lost, unwanted=self._cancel_waiting, freed=wake)
@@ -137,7 +138,8 @@ class Host:
             wake(run_id)
             return False
         try:
-            lease = leases.claim(self._ledger(), run_id, self.worker_id, alone=self.is_alone)
+            with self._claiming:
+                lease = leases.claim(self._claims, run_id, self.worker_id, alone=self.is_alone)
         except BaseException:
             self._slots.release()
             raise
@@ -147,13 +149,6 @@ class Host:
             return False
         self._begin(lease)
         return True
-
-    def _ledger(self) -> Ledger:
-        """The ledger of this thread; those of the queue's threads live as long as they."""
-        if not hasattr(self._of_thread, "ledger"):
-            self._of_thread.ledger = Ledger(libpq_url(self.settings.database_url), name="parley-claim")
-        ledger: Ledger = self._of_thread.ledger
-        return ledger
 
     def _displace(self, stale: Held) -> None:
         """Let go of an earlier attempt at a run that was claimed again, which this process has not noticed to be stale."""

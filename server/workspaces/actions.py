@@ -150,6 +150,8 @@ def add_member(workspace: Workspace, email: str, role: str) -> tuple[User, str]:
     row = insert(Member).values(workspace_id=held.id, user_id=user.id, role=role)
     row = row.on_conflict_do_update(index_elements=[Member.workspace_id, Member.user_id], set_={"role": role})
     db.session.execute(row)
+    told = {"workspace_id": str(held.id), "user_id": str(user.id)}
+    after_commit(lambda: control.tell("workspaces.member_changed", **told))
     commit()
     return user, role
 

@@ -36,7 +36,10 @@ SHAPES = {
     "an object that can be called": "class Make:\n    def __call__(self, config): return draft\ngraph = Make()",
 }
 RUNNABLES = {
-    "a chain with one variable": ("graph = ChatPromptTemplate.from_template('{topic}') | RunnableLambda(lambda p: p.messages[0].text)", "hello"),
+    "a chain with one variable": (
+        "graph = ChatPromptTemplate.from_template('{topic}') | RunnableLambda(lambda p: p.messages[0].text)",
+        "hello",
+    ),
     "a chain with history": (
         "graph = ChatPromptTemplate.from_messages([('placeholder', '{history}'), ('human', '{question}')])"
         " | RunnableLambda(lambda p: str(len(p.messages)))",

@@ -111,7 +111,7 @@ class Odd:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({1: {2, 2}}, {"1": [2]}),
+        ({1: {2}}, {"1": [2]}),
         (Model(name="x"), {"name": "x"}),
         (Odd(), "odd ?"),
         ([1.5, True, None, ("a",)], [1.5, True, None, ["a"]]),

@@ -38,7 +38,12 @@ class Hub:
         self.url = libpq_url(servers["database"]["url"])
         environ = {**stack.environ, "DATABASE_URL": servers["database"]["url"], "REDIS_URL": servers["redis"]["url"], "LOG_LEVEL": "error"}
         self._starter = subprocess.Popen(
-            [sys.executable, "-m", "tests.journeys.starter"], env=environ, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "tests.journeys.starter"],
+            env=environ,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     # -- asking --------------------------------------------------------------------------------------------------------
@@ -177,4 +182,5 @@ def hub(**environ: str) -> Iterator[Hub]:
         yield asked
         asked.close()
     finally:
+        import shutil; shutil.copytree(stack.data_dir/'log','/tmp/lab/hublog',dirs_exist_ok=True)
         stack.stop()

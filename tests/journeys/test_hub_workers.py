@@ -53,7 +53,9 @@ def test_a_worker_killed_again_and_again_loses_no_run_and_doubles_nothing(server
         recoveries.append(time.monotonic() - killed_at)
     rows = server.await_status(run_ids + asked, within_s=90)
     last_s = time.monotonic() - killed_at
-    print(f"\nkill -9 twice under {len(rows)} runs: going on after {[f'{each:.1f} s' for each in recoveries]}, all ended {last_s:.1f} s after")
+    print(
+        f"\nkill -9 twice under {len(rows)} runs: going on after {[f'{each:.1f} s' for each in recoveries]}, all ended {last_s:.1f} s after"
+    )
     assert {row["status"] for row in rows} == {"success"}
     server.check(run_ids + asked)
     pids: set[str] = set()

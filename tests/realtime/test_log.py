@@ -95,7 +95,7 @@ def test_an_event_comes_out_of_its_frame_as_it_was_stored(app: Flask) -> None:
     bell = redis.client().pubsub(ignore_subscribe_messages=True)
     bell.subscribe(of_stream("s").channel)
     bell.get_message(timeout=1)
-    log.append("s", "said", {"text": "ä\u0000𝄞 \"quoted\"", "n": 1.5, "none": None})
+    log.append("s", "said", {"text": 'ä\u0000𝄞 "quoted"', "n": 1.5, "none": None})
     commit()
     frame = bell.get_message(timeout=5)
     bell.close()

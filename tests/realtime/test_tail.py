@@ -86,7 +86,11 @@ def append(stream: str, times: int = 1, *, at_a_time: int = 1) -> None:
 def connections(kind: str) -> list[bytes]:
     """The ids of Redis's connections of a kind."""
     listed = redis.client().execute_command("CLIENT", "LIST", "TYPE", kind)
-    rows = listed if isinstance(listed, list) else [dict(each.split("=", 1) for each in line.split()) for line in listed.decode().split("\n") if line]
+    rows = (
+        listed
+        if isinstance(listed, list)
+        else [dict(each.split("=", 1) for each in line.split()) for line in listed.decode().split("\n") if line]
+    )
     return [row["id"] for row in rows]
 
 

@@ -156,7 +156,9 @@ def test_what_is_newer_cancels_what_waits_in_the_same_thread_only(settings: Sett
 # -- answer ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_lets_the_run_wait_for_a_worker_with_what_it_resumes_with(settings: Settings, scribe: Scribe, owner_id: uuid.UUID) -> None:
+def test_an_answer_lets_the_run_wait_for_a_worker_with_what_it_resumes_with(
+    settings: Settings, scribe: Scribe, owner_id: uuid.UUID
+) -> None:
     run_id = asking(settings, scribe, accepted(owner_id))
     actions.answer(run_id, {"colour": "red"})
     commit()

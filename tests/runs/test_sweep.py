@@ -129,9 +129,7 @@ def test_two_sweepers_at_once_take_a_dead_workers_runs_once(app: Flask, settings
 # -- what was forgotten ------------------------------------------------------------------------------------------------
 
 
-def test_a_run_whose_message_was_lost_is_queued_again_and_not_twice_at_once(
-    settings: Settings, sweep: Sweep, owner_id: uuid.UUID
-) -> None:
+def test_a_run_whose_message_was_lost_is_queued_again_and_not_twice_at_once(settings: Settings, sweep: Sweep, owner_id: uuid.UUID) -> None:
     lost, fresh = accepted(owner_id), accepted(owner_id)
     age(lost, woken_at=settings.wake_after_s + 1)
     redis.client().flushdb()
@@ -163,7 +161,9 @@ def test_a_queue_that_nobody_empties_does_not_grow_with_every_sweep(settings: Se
     assert queued() <= 600
 
 
-def test_what_should_have_followed_is_queued_until_it_is_done(settings: Settings, sweep: Sweep, scribe: Scribe, owner_id: uuid.UUID) -> None:
+def test_what_should_have_followed_is_queued_until_it_is_done(
+    settings: Settings, sweep: Sweep, scribe: Scribe, owner_id: uuid.UUID
+) -> None:
     run_id = accepted(owner_id, then="chats.record_reply")
     scribe.end(claimed(settings, run_id))
     scribe.await_ends(1)
@@ -177,7 +177,9 @@ def test_what_should_have_followed_is_queued_until_it_is_done(settings: Settings
     assert sweep.follow_up_forgotten() == 0
 
 
-def test_a_human_who_does_not_answer_in_time_lets_the_run_end(settings: Settings, sweep: Sweep, scribe: Scribe, owner_id: uuid.UUID) -> None:
+def test_a_human_who_does_not_answer_in_time_lets_the_run_end(
+    settings: Settings, sweep: Sweep, scribe: Scribe, owner_id: uuid.UUID
+) -> None:
     late, patient = accepted(owner_id, then="chats.record_reply", stream="b"), accepted(owner_id, stream="a")
     for run_id in (late, patient):
         scribe.end(claimed(settings, run_id), "interrupted", interrupts=[{"id": "i", "value": 1}])

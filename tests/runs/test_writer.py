@@ -169,7 +169,9 @@ def cut(settings: Settings) -> None:
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'parley-writer'")
 
 
-def test_a_connection_that_is_cut_again_and_again_costs_nothing_and_doubles_nothing(settings: Settings, scribe: Scribe, lease: Lease) -> None:
+def test_a_connection_that_is_cut_again_and_again_costs_nothing_and_doubles_nothing(
+    settings: Settings, scribe: Scribe, lease: Lease
+) -> None:
     for number in range(5):
         for part in range(200):
             scribe.writer.emit(lease, "token", token(f"{number}.{part} "))

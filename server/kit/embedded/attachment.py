@@ -159,9 +159,14 @@ def _await_servers(data_dir: Path, wanted: list[str]) -> tuple[dict[str, Any], s
         if _is_free(run / "keeper.lock"):
             if keeper is None or keeper.poll() is not None:
                 keeper = _spawn_keeper(data_dir)
-        elif all(name in state for name in wanted) and system.is_alive(int(state["keeper"])):
+        elif all(_is_up(state, name) for name in wanted) and system.is_alive(int(state["keeper"])):
             return state, keeper
     raise AssertionError
+
+
+def _is_up(state: dict[str, Any], name: str) -> bool:
+    """Whether a server is noted as running, and runs: the keeper notes the end of a killed one a moment after."""
+    return name in state and system.is_alive(int(state[name]["pid"]))
 
 
 def _spawn_keeper(data_dir: Path) -> subprocess.Popen[bytes]:

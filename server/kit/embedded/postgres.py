@@ -31,7 +31,7 @@ OPTIONS = {
     "unix_socket_permissions": "0700",
     "fsync": "on",
     "synchronous_commit": "on",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "32MB",
     "work_mem": "4MB",
     "maintenance_work_mem": "32MB",
@@ -97,6 +97,16 @@ def prepare(data_dir: Path) -> None:
         system.open_tree(binary("postgres").parents[1])
     if found is None:
         _make(data_dir)
+    _clear_stale_locks(data_dir)
+
+
+def _clear_stale_locks(data_dir: Path) -> None:
+    """Take away the lock files of a server that was killed: PostgreSQL itself takes one that nobody has buried for alive."""
+    socket_folder = system.socket_folder(data_dir, SOCKET_NAME)
+    for path in (folder(data_dir) / "postmaster.pid", socket_folder / SOCKET_NAME):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if not system.is_alive(int(path.read_text().split()[0])):
+                path.unlink()
 
 
 def _make(data_dir: Path) -> None:
