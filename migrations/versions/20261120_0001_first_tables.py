@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-20 19:03:07.456425+00:00
+Create Date: 2026-11-20 20:32:44.647892+00:00
 """
 
 from __future__ import annotations
@@ -222,6 +222,7 @@ def upgrade() -> None:
     sa.Column('content', sa.Text(), nullable=False),
     sa.Column('run_id', sa.Uuid(), nullable=True),
     sa.Column('client_message_id', sa.Text(), nullable=True),
+    sa.Column('is_partial', sa.Boolean(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['chat_id'], ['chats.id'], name=op.f('fk_messages_chat_id_chats'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_messages'))

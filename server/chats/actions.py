@@ -16,7 +16,7 @@ from server.agents import catalogue
 from server.chats import sent, tickets
 from server.chats.access import still_allowed
 from server.chats.models import Chat, Message, message_by_client_id, others_words, stream_of, thread_of
-from server.chats.rules import Said, addressed, heard, name_of
+from server.chats.rules import Said, addressed, heard, name_of, spoken
 from server.chats.tickets import Revoked, StringInvalid, Ticket
 from server.kit import redis
 from server.kit.clock import now
@@ -264,14 +264,18 @@ def record_reply(run_id: uuid.UUID) -> None:
         rollback()
         return
     runs.then_done(run_id)
-    if chat is not None and run.status == "success" and run.output is not None and run.output["content"]:
-        reply = Message(
-            id=uuid.UUID(run.output["message_id"]),
-            chat_id=chat.id,
-            role="assistant",
-            agent_id=run.agent_id,
-            content=run.output["content"],
-            run_id=run.id,
-        )
+    reply = _reply_of(run)
+    if chat is not None and reply is not None:
+        reply.chat_id = chat.id
         _said(chat.id, reply, run.id)
     commit()
+
+
+def _reply_of(run: Run) -> Message | None:
+    """What a run has said, as a message: its answer, or as much of it as there is when somebody stopped it."""
+    about = {"role": "assistant", "agent_id": run.agent_id, "run_id": run.id}
+    if run.status == "success" and run.output is not None and run.output["content"]:
+        return Message(id=uuid.UUID(run.output["message_id"]), content=run.output["content"], **about)
+    if run.status == "cancelled" and (said := spoken(runs.history(run))) is not None:
+        return Message(id=uuid.UUID(said[0]), content=said[1], is_partial=True, **about)
+    return None

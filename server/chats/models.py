@@ -71,12 +71,14 @@ class Message(Base):
     content: Mapped[str]
     run_id: Mapped[uuid.UUID | None]
     client_message_id: Mapped[str | None]
+    # It was stopped before it was done.
+    is_partial: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[dt.datetime] = mapped_column(default=now)
 
     def shown(self) -> dict[str, Any]:
         """As it is sent and listed (without chat and number)."""
         speaker = {"user_id": str(self.user_id)} if self.role == "user" else {"agent_id": self.agent_id}
-        shown = {
+        shown: dict[str, Any] = {
             "message_id": str(self.id),
             "role": self.role,
             **speaker,
@@ -86,6 +88,8 @@ class Message(Base):
         }
         if self.client_message_id is not None:
             shown["client_message_id"] = self.client_message_id
+        if self.is_partial:
+            shown["partial"] = True
         return shown
 
 

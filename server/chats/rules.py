@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Heard", "Said", "addressed", "heard"]
+__all__ = ["Heard", "Said", "addressed", "heard", "spoken"]
 
 MENTION = re.compile(r"(?<![\w@])@([\w][\w.:-]*)")
 NAME_CHARS = 60
@@ -51,6 +52,23 @@ def heard(missed: Sequence[Said], content: str) -> list[dict[str, str]]:
         for each in missed
     ]
     return [*earlier, {"role": "user", "content": content}]
+
+
+def spoken(happened: Iterable[tuple[int, str, Mapping[str, Any]]]) -> tuple[str, str] | None:
+    """What a run said last, as (message id, text), out of its events as (number, type, data); None when it said nothing.
+
+    Tokens that a later attempt superseded do not count.
+    """
+    tokens: list[tuple[int, Mapping[str, Any]]] = []
+    for number, kind, data in happened:
+        if kind == "token":
+            tokens.append((number, data))
+        elif kind == "run" and "supersedes" in data:
+            tokens = [each for each in tokens if each[0] < data["supersedes"]]
+    if not tokens:
+        return None
+    message_id = str(tokens[-1][1]["message_id"])
+    return message_id, "".join(data["delta"] for _, data in tokens if data["message_id"] == message_id)
 
 
 def name_of(content: str) -> str:

@@ -123,6 +123,9 @@ class MessageShape(Schema):
     content = fields.String(required=True)
     run_id = fields.String(allow_none=True)
     client_message_id = fields.String()
+    partial = fields.Boolean(  # type: ignore[assignment]
+        metadata={"description": "True for an answer that was stopped before it was done; else absent."}
+    )
     created_at = fields.String(required=True)
 
 

@@ -148,9 +148,10 @@ def _asked(snapshot: StateSnapshot) -> set[str]:
 
 def _context(graph: Pregel[Any, Any, Any, Any], context: Mapping[str, Any]) -> Any:
     """The context as the graph declares it: only the fields of a class, all of it where none is declared."""
-    fields = getattr(graph.context_schema, "__annotations__", None)
-    if graph.context_schema is None or fields is None:
+    schema = graph.context_schema
+    if getattr(schema, "__annotations__", None) is None:
         return dict(context)
+    fields = {name for each in getattr(schema, "__mro__", (schema,)) for name in getattr(each, "__annotations__", {})}
     return {name: value for name, value in context.items() if name in fields}
 
 

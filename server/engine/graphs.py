@@ -15,8 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.pregel import Pregel
 
@@ -132,14 +135,26 @@ def _import(source: AgentSource) -> Any:
 
 
 def _module_at(path: Path) -> ModuleType:
-    """The module in a file, under a name that is its own, so that two agents may both have an `agent.py`."""
+    """The module in a file, under a name that is its own, so that two agents may both have an `agent.py`.
+
+    Agents of one file share it: a checkpoint finds a class by its module's name, and must find the one that the agent uses.
+    """
     name = f"parley_agent_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.exists():
         raise FileNotFoundError(path)
+    changed_ns = path.stat().st_mtime_ns
+    known = sys.modules.get(name)
+    if known is not None and known.__dict__.get("__parley_changed_ns__") == changed_ns:
+        return known
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    module.__dict__["__parley_changed_ns__"] = changed_ns
     return module
 
 
@@ -163,12 +178,26 @@ def variable_of(source: AgentSource) -> str:
     return source.graph.rpartition(":")[2]
 
 
+class LastMessage(BaseCallbackHandler):
+    """What a chat model said last; its text may be the answer, under the id that it was streamed with."""
+
+    run_inline = True
+    message: BaseMessage | None = None
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Take down what was said."""
+        said = response.generations[-1][-1] if response.generations and response.generations[-1] else None
+        self.message = said.message if isinstance(said, ChatGeneration) else None
+
+
 def _around(runnable: Runnable[Any, Any]) -> Pregel[Any, Any, Any, Any]:
     """A graph of one node around a runnable: it is called with what its input asks for, and its answer becomes a message."""
 
     async def call(state: MessagesState, config: RunnableConfig) -> dict[str, list[BaseMessage]]:
-        output = await runnable.ainvoke(_input_for(runnable, state["messages"]), config)
-        return {"messages": [_as_message(output)]}
+        last = LastMessage()
+        asked = _input_for(runnable, state["messages"])
+        output = await runnable.ainvoke(asked, merge_configs(config, {"callbacks": [last]}))
+        return {"messages": [_as_message(output, last.message)]}
 
     graph = StateGraph(MessagesState)
     graph.add_node("call", call)
@@ -183,16 +212,18 @@ def _input_for(runnable: Runnable[Any, Any], messages: list[Any]) -> Any:
     if "messages" in names:
         return {"messages": messages}
     text = messages[-1].text if messages else ""
-    asked = names & {"input", "question", "query", "text", "topic"}
+    lists = {name for name in names if schema["properties"][name].get("type") == "array"}
+    asked = names & {"input", "question", "query", "text", "topic"} or (names - lists if len(names - lists) == 1 else set())
     if asked or len(names) == 1:
-        values: dict[str, Any] = dict.fromkeys(asked or names, text)
-        for history in names & {"history", "chat_history"}:
-            values[history] = messages[:-1]
-        return values
+        earlier = messages[:-1] if asked else messages
+        return {**dict.fromkeys(lists, earlier), **dict.fromkeys(asked, text)}
     return text if schema.get("type") == "string" else messages
 
 
-def _as_message(output: Any) -> BaseMessage:
+def _as_message(output: Any, last: BaseMessage | None) -> BaseMessage:
+    """The answer as a message; the model's own where the output is its text, so that it is not streamed a second time."""
     if isinstance(output, BaseMessage):
         return output
+    if last is not None and output == str(last.text):
+        return last
     return AIMessage(output if isinstance(output, str) else str(output))

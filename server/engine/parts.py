@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import math
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +66,7 @@ class Narrator:
             return self._steps.pop(part["id"], None)
         if part["name"] in SILENT_NODES or SILENT_HOOK.search(part["name"]):
             return None
-        name = self._steps[part["id"]] = _tool_name(part.get("input")) or part["name"]
+        name = self._steps[part["id"]] = clean(_tool_name(part.get("input")) or part["name"])
         return name
 
 
@@ -121,19 +123,23 @@ def clean(text: str) -> str:
 def jsonable(value: Any) -> Any:
     """A value as JSON takes it; LangChain's own objects in their serialised form."""
     if isinstance(value, BaseMessage):
-        return dumpd(value)
+        return jsonable(dumpd(value))
     if isinstance(value, Mapping):
         return {clean(str(key)): jsonable(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple, set)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [jsonable(each) for each in value]
+    if isinstance(value, enum.Enum):
+        return jsonable(value.value)
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_NUMBER:
         return str(value)
     if value is None or isinstance(value, (int, float, bool)):
         return value
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+        return jsonable(value.model_dump(mode="json"))
     return clean(str(value))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from server.kit.clock import now
 from server.kit.db import after_commit, db
 from server.kit.errors import Conflict, NotFound, TooMany, Unavailable
 from server.realtime import control, log
-from server.realtime.events import Event
+from server.realtime.events import Event, of_run
 from server.runs.models import Run
 from server.runs.rules import ENDED, may_move
 
@@ -32,6 +32,7 @@ __all__ = [
     "cancel_waiting",
     "end",
     "forget_stream",
+    "history",
     "move",
     "note",
     "start",
@@ -209,6 +210,16 @@ def note(run: Run, happened: Sequence[tuple[str, dict[str, Any]]]) -> list[Event
     log.store(connection, numbered)
     after_commit(lambda: log.publish(numbered))
     return numbered
+
+
+def history(run: Run) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """What is still kept of a run's events, in order, as (number, type, data); the number is the one in its stream if it has one."""
+    source = of_run(run.id)
+    last = 0
+    while page := log.read(source, after=last):
+        for event in page:
+            last = event.run_seq or last
+            yield (event.seq if run.stream else event.run_seq) or 0, event.type, event.load()
 
 
 def then_done(run_id: uuid.UUID) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.chats.rules import NAME_CHARS, Said, addressed, heard, name_of
+from server.chats.rules import NAME_CHARS, Said, addressed, heard, name_of, spoken
 
 TEAM = ["echo", "web-search", "Planner", "a.b"]
 
@@ -52,3 +52,28 @@ def test_a_name_is_one_short_line() -> None:
     assert name_of(" a\n b ") == "a b"
     assert len(name_of("word " * 100)) <= NAME_CHARS
     assert name_of("word " * 100).endswith("…")
+
+
+def test_what_was_said_last_is_the_text_of_the_last_message() -> None:
+    happened = [
+        (1, "run", {"status": "running"}),
+        (2, "token", {"message_id": "a", "delta": "first "}),
+        (3, "token", {"message_id": "b", "delta": "Hel"}),
+        (4, "token", {"message_id": "b", "delta": "lo"}),
+    ]
+    assert spoken(happened) == ("b", "Hello")
+
+
+def test_superseded_tokens_are_not_part_of_what_was_said() -> None:
+    happened = [
+        (1, "token", {"message_id": "a", "delta": "kept "}),
+        (2, "token", {"message_id": "b", "delta": "lost"}),
+        (3, "run", {"status": "running", "attempt": 2, "supersedes": 2}),
+        (4, "token", {"message_id": "c", "delta": "new"}),
+    ]
+    assert spoken(happened) == ("c", "new")
+    assert spoken(happened[:3]) == ("a", "kept ")
+
+
+def test_a_run_without_tokens_has_said_nothing() -> None:
+    assert spoken([(1, "run", {"status": "running"})]) is None
