@@ -29,6 +29,7 @@ from server.runs.leases import Lease
 from server.runs.ledger import Ledger
 from server.runs.models import Run
 from server.runs.pulse import Pulse
+from server.runs.rules import answers, asked
 from server.runs.writer import Ending, Writer
 from server.settings import Settings
 from server.workspaces.documents import actions as documents
@@ -183,7 +184,7 @@ class Host:
             agent=AgentSource(agent.agent_id, agent.graph, agent.folder, agent.env, agent.dependencies),
             thread_id=lease.thread_id or str(lease.run_id),
             input=lease.input,
-            resume=(lease.command or {}).get("resume"),
+            resume=answers(lease.command),
             context=lease.context,
             timeout_s=lease.timeout_s,
             max_output_bytes=self.settings.max_output_bytes,
@@ -207,7 +208,7 @@ class Host:
                 outcome.status,
                 outcome.output,
                 outcome.error,
-                outcome.interrupts,
+                asked(outcome.interrupts, lease.attempt),
                 written=lambda is_mine: self._written(held, outcome.status, is_mine=is_mine),
             )
         )

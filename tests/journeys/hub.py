@@ -182,5 +182,4 @@ def hub(**environ: str) -> Iterator[Hub]:
         yield asked
         asked.close()
     finally:
-        import shutil; shutil.copytree(stack.data_dir/'log','/tmp/lab/hublog',dirs_exist_ok=True)
         stack.stop()
