@@ -116,7 +116,10 @@ class Claimed:
 
 @dataclass(frozen=True)
 class End:
-    """How an attempt ended: how the run did, or that it waits for a human (`interrupted`) or for a worker (`pending`). is_followed: a task is due now that it has ended."""
+    """How an attempt ended: how the run did, or that it waits for a human (`interrupted`) or for a worker (`pending`).
+
+    is_followed: a task is due now that the run has ended.
+    """
 
     status: str
     output: dict[str, Any] | None

@@ -72,8 +72,15 @@ class Hub:
         return str(self._ask("answer", run_id=run_id, value=value))
 
     def empty_redis(self) -> None:
-        """Take everything out of Redis."""
-        self._ask("empty_redis")
+        """Take everything out of Redis; waits while it is away."""
+        eventually(lambda: self._takes("empty_redis"), what="redis")
+
+    def _takes(self, name: str, **values: Any) -> bool:
+        try:
+            self._ask(name, **values)
+        except Refused:
+            return False
+        return True
 
     # -- looking -------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,9 @@ import sys
 import uuid
 from typing import Any
 
+from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
 from server.app import create_app
 from server.kit import redis
 from server.kit.db import commit, rollback
@@ -74,5 +77,8 @@ if __name__ == "__main__":
             except Refusal as refusal:
                 rollback()
                 result = {"refused": refusal.code}
+            except (RedisError, SQLAlchemyError):
+                rollback()
+                result = {"refused": "away"}
             sys.stdout.write(json.dumps(result) + "\n")
             sys.stdout.flush()

@@ -128,7 +128,7 @@ def test_frames_that_come_in_another_order_are_put_right_by_the_database(app: Fl
     append("s", 1)
     reader.await_number(1)
     events: list[Event] = []
-    for number in range(4):
+    for _ in range(4):
         with db.engine.begin() as connection:
             from server.kit.clock import now
 
