@@ -41,12 +41,17 @@ every_page = pytest.mark.parametrize("path", PAGES, ids=NAMES.values())
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    """The app with all its doors, connected to nothing."""
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """The app with all its doors, connected to nothing; who had this process's queue and Redis has them again after."""
     from server.app import create_app
+    from server.kit import queue, redis
 
+    before: Flask | None = getattr(queue.celery, "flask_app", None)
     addresses = {"database_url": "postgresql://nowhere/none", "redis_url": "redis://nowhere"}
-    return create_app(load({}, data_dir=tmp_path_factory.mktemp("data"), **addresses))
+    yield create_app(load({}, data_dir=tmp_path_factory.mktemp("data"), **addresses))
+    if before is not None:
+        redis.configure(before.config["SETTINGS"].redis_url)
+        queue.configure(before, before.config["SETTINGS"])
 
 
 def prose(path: Path) -> str:

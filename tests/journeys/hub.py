@@ -156,8 +156,10 @@ class Hub:
         return self.stack.kill("worker")
 
     def kill_server(self, name: str) -> None:
-        """Kill -9 an embedded server; its keeper starts it again."""
-        os.kill(self.stack.server_pid(name), signal.SIGKILL)
+        """Kill -9 an embedded server, and wait until its keeper has started it again."""
+        before = self.stack.server_pid(name)
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: self._server_pid(name) not in (None, before), what=f"the restart of {name}")
 
     def restart_postgresql(self) -> None:
         """Stop the database in order, and wait until it is back."""

@@ -36,22 +36,21 @@ def ended(server: Hub, run_id: str, *, within_s: float = 60.0) -> tuple[str, str
     return row["status"], (row["error"] or {}).get("code")
 
 
-@pytest.mark.parametrize(
-    ("agent", "code"),
-    [
-        ("failing", "agent_failed"),
-        ("huge", "output_too_large"),
-        ("broken", "agent_broken"),
-        ("exiting", "agent_failed"),
-        ("sync_exiting", "agent_failed"),
-        ("cancelling", "agent_failed"),
-        ("asking_oddly", "agent_failed"),
-    ],
-)
-def test_an_agent_that_fails_ends_as_an_error_in_its_first_attempt(server: Hub, neighbours: list[str], agent: str, code: str) -> None:
-    run_id = server.start(agent)[0]
-    assert ended(server, run_id, within_s=15) == ("error", code)
-    assert server.run(run_id)["attempt"] == 1
+FAILING = {
+    "failing": "agent_failed",
+    "huge": "output_too_large",
+    "broken": "agent_broken",
+    "exiting": "agent_failed",
+    "sync_exiting": "agent_failed",
+    "cancelling": "agent_failed",
+    "asking_oddly": "agent_failed",
+}
+
+
+def test_agents_that_fail_end_as_errors_in_their_first_attempt(server: Hub, neighbours: list[str]) -> None:
+    run_ids = [server.start(agent)[0] for agent in FAILING]
+    assert [ended(server, run_id, within_s=15) for run_id in run_ids] == [("error", code) for code in FAILING.values()]
+    assert {row["attempt"] for row in server.runs(run_ids)} == {1}
 
 
 def test_an_agent_that_kills_its_process_is_given_up_after_two_deaths_alone(server: Hub, neighbours: list[str]) -> None:
@@ -73,7 +72,7 @@ def test_an_agent_that_blocks_its_loop_stops_nobody(server: Hub, neighbours: lis
     worker = server.stack.pids("worker")
     first = server.start("blocking", "for=3")[0]
     server.await_status([first], "success", within_s=20)
-    second = server.start("blocking", "for=12")[0]
+    second = server.start("blocking", "for=8")[0]
     server.await_status([second], "running")
     began = time.monotonic()
     assert ended(server, server.start("waiting", "for=0.1")[0], within_s=10) == ("success", None)
@@ -86,9 +85,9 @@ def test_runs_behind_a_blocker_that_nobody_knew_are_rescued(server: Hub) -> None
     server.stack.await_restart("worker", server.kill_worker())  # one that knows of no blocker
     waiting = server.start("slow", "n=30 delay=0.1", count=3)
     eventually(lambda: server.tokens(waiting) > 10, what="some tokens")
-    blocker = server.start("blocking", "for=20")[0]
+    blocker = server.start("blocking", "for=16")[0]
     began = time.monotonic()
-    rows = server.await_status(waiting, within_s=19)
+    rows = server.await_status(waiting, within_s=15)
     print(f"\nbehind a blocker: ended after {time.monotonic() - began:.1f} s")
     assert {(row["status"], row["deaths"], row["is_alone"]) for row in rows} == {("success", 0, False)}
     assert server.run(blocker)["status"] == "running"

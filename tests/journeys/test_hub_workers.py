@@ -19,7 +19,7 @@ WORDS = "".join(f"{step}{number} " for step in "abc" for number in range(1, 9))
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Hub]:
-    with hub() as made:
+    with hub(LEASE_S="4") as made:
         yield made
 
 
@@ -76,7 +76,7 @@ def test_a_worker_killed_again_and_again_loses_no_run_and_doubles_nothing(server
 
 
 def test_a_worker_frozen_for_two_leases_writes_nothing_when_it_wakes_up(server: Hub) -> None:
-    run_ids = server.start("steps", "n=40 delay=0.1", count=5)
+    run_ids = server.start("steps", "n=25 delay=0.1", count=5)
     eventually(lambda: server.tokens(run_ids) > 20, what="some tokens")
     worker = server.stack.pids("worker")[0]
     os.kill(worker, signal.SIGSTOP)
@@ -99,7 +99,7 @@ def test_a_worker_frozen_for_two_leases_writes_nothing_when_it_wakes_up(server: 
 def test_a_graceful_restart_under_load_loses_and_fails_nothing(server: Hub) -> None:
     person = Person(server.stack.base_url)
     line = Line(person, person.chat("steps")).open()
-    asked = line.say("n=30 delay=0.1")["run_id"]
+    asked = line.say("n=20 delay=0.1")["run_id"]
     run_ids = server.start("steps", "n=20 delay=0.1", count=20)
     eventually(lambda: server.tokens(run_ids) > 100, what="some tokens")
     old = server.stack.pids("worker")
@@ -115,7 +115,7 @@ def test_a_graceful_restart_under_load_loses_and_fails_nothing(server: Hub) -> N
     server.check(run_ids + later + [asked])
     line.await_status(asked, "success")
     assert without_gaps(numbers(line))
-    assert living_text(line, asked) == "".join(f"{step}{number} " for step in "abc" for number in range(1, 31))
+    assert living_text(line, asked) == "".join(f"{step}{number} " for step in "abc" for number in range(1, 21))
     line.close()
     for run_id in run_ids:
         superseded = [event for event in server.events(run_id) if "supersedes" in event["data"]]
@@ -123,7 +123,7 @@ def test_a_graceful_restart_under_load_loses_and_fails_nothing(server: Hub) -> N
 
 
 def test_a_worker_that_stops_hands_its_waiting_runs_over_in_time(server: Hub) -> None:
-    run_ids = server.start("waiting", "for=6", count=50)
+    run_ids = server.start("waiting", "for=4", count=50)
     server.await_status(run_ids, "running")
     old = server.stack.pids("worker")
     began = time.monotonic()
@@ -149,7 +149,7 @@ def test_five_hundred_runs_that_wait_are_carried_by_one_worker_at_once(server: H
 
 
 def test_a_run_alone_is_handed_over_by_a_restart_and_no_death_counts(server: Hub) -> None:
-    run_id = server.start("steps", "n=60 delay=0.1")[0]
+    run_id = server.start("steps", "n=25 delay=0.1")[0]
     eventually(lambda: server.tokens([run_id]) > 5, what="some tokens")
     server.stack.await_restart("worker", server.kill_worker())
     server.await_status([run_id], "running")
