@@ -230,7 +230,8 @@ def test_a_deleted_workspace_is_gone_with_its_members_and_agents(
     assert outcome(anna, "DELETE", f"/workspace/{workspace_id}") == NOT_FOUND
     assert ben.get("/workspace").json == {"workspaces": []}
     assert db.session.query(Member).count() == db.session.query(WorkspaceAgent).count() == 0
-    assert notices() == [["workspaces.deleted", {"workspace_id": workspace_id}]]
+    shared = ["workspaces.member_changed", {"workspace_id": workspace_id, "user_id": ben.user_id}]
+    assert notices() == [shared, ["workspaces.deleted", {"workspace_id": workspace_id}]]
 
 
 def test_a_deleted_user_takes_their_workspaces_along(anna: Person, ben: Person, workspace_id: str, notices: Notices) -> None:
@@ -404,7 +405,8 @@ def test_a_removed_member_is_a_stranger_again(anna: Person, ben: Person, workspa
     assert got == (200, {"msg": "Member removed"})
     assert outcome(ben, "GET", f"/workspace/{workspace_id}") == NO_ACCESS
     assert ben.get("/workspace").json == {"workspaces": []}
-    assert notices() == [["workspaces.member_removed", {"workspace_id": workspace_id, "user_id": ben.user_id}]]
+    told = {"workspace_id": workspace_id, "user_id": ben.user_id}
+    assert notices() == [["workspaces.member_changed", told], ["workspaces.member_removed", told]]
 
 
 def test_there_are_not_more_members_than_a_workspace_may_have(anna: Person, ben: Person, workspace_id: str) -> None:
