@@ -73,6 +73,8 @@ export interface Message {
   run_id?: string | null;
   created_at: string;
   client_message_id?: string | null;
+  /** It was stopped before it was done. */
+  partial?: boolean;
 }
 
 /** One page of a chat's history, newest first. */

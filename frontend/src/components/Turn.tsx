@@ -66,6 +66,7 @@ export function AnswerTurn({ run, message, agent, onAnswer, onRetry }: AnswerPro
       {text && <Markdown text={text} />}
       {run?.question && <Ask key={run.question.interrupt_id} question={run.question} agent={agent} onAnswer={onAnswer} />}
       {run && !message && <Ending run={run} onRetry={onRetry} />}
+      {message?.partial && <p class="under">{ENDINGS.cancelled}</p>}
     </article>
   );
 }
