@@ -92,9 +92,13 @@ class Stack:
         return [pid for name, pid in self.state().get("children", {}).items() if name.split("-")[0] == kind]
 
     def server_pid(self, name: str) -> int:
-        """Pid of an embedded server: `database` or `redis`."""
-        state = json.loads((self.data_dir / "run" / "servers.json").read_text())
-        return int(state[name]["pid"])
+        """Pid of an embedded server, `database` or `redis`; waits for one that is being started again."""
+
+        def noted() -> int:
+            state = json.loads((self.data_dir / "run" / "servers.json").read_text())
+            return int(state.get(name, {}).get("pid", 0))
+
+        return eventually(noted, what=f"a running {name}")
 
     def kill(self, kind: str) -> list[int]:
         """Kill -9 all processes of a kind, with what they have started; returns the pids that are gone."""

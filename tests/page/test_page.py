@@ -386,7 +386,7 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
 
 
 def test_an_answer_is_read_out_once_when_it_is_complete(visitor: Visitor) -> None:
-    visitor.say("slowly 0.1 one two three four five")
+    visitor.say("slowly 0.8 one two three four five")
     visitor.begins_to_answer("one")
     spoken = visitor.page.locator(".unseen[aria-live=polite]")
     assert "one" not in spoken.inner_text()
