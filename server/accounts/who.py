@@ -35,7 +35,7 @@ __all__ = [
     "settings",
     "signed_in",
     "signed_in_or_404",
-    "still_valid",
+    "ended_among",
     "use_ticket",
 ]
 
@@ -106,7 +106,7 @@ def _known() -> Caller:
     return caller
 
 
-def still_valid(credentials: Iterable[str]) -> set[str]:
+def ended_among(credentials: Iterable[str]) -> set[str]:
     """Those of the credentials that have ended (and so must let go of their sockets): one query, however many."""
     named = {each: (each.partition(":")[0], parse_id(each.partition(":")[2])) for each in credentials}
     by_kind: dict[str, set[uuid.UUID]] = {}
@@ -221,7 +221,7 @@ def use_ticket(ticket: object, path: str) -> User:
     if payload["path"] != path:
         raise signing.StringInvalid
     shown: str = payload["credential"]
-    user = None if still_valid([shown]) else user_by_id(uuid.UUID(payload["user_id"]))
+    user = None if ended_among([shown]) else user_by_id(uuid.UUID(payload["user_id"]))
     if user is None:
         raise Unauthenticated(tokens.ENDED)
     actions.use_ticket(f"ticket:{payload['id']}", after(life_s))

@@ -7,7 +7,7 @@ import uuid
 import sqlalchemy as sa
 
 from server.accounts.models import User
-from server.accounts.who import still_valid
+from server.accounts.who import ended_among
 from server.chats.models import Chat
 from server.chats.tickets import Revoked, Ticket
 from server.kit.db import db
@@ -46,7 +46,7 @@ def readable_chat(chat_id: object, user: User) -> Chat:
 
 def still_allowed(ticket: Ticket) -> None:
     """Whoever a string was signed for is still signed in and may still talk in its chat. Raises Revoked."""
-    if still_valid([ticket.credential]):
+    if ended_among([ticket.credential]):
         raise Revoked
     try:
         own_chat(str(ticket.chat_id), ticket.user_id)

@@ -6,8 +6,6 @@ what it allowed.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
 import secrets
 import uuid
@@ -76,23 +74,11 @@ def resume_token(ticket: Ticket, settings: Settings) -> Signed:
 
 def read(purpose: str, text: object, *, life_s: int) -> Ticket:
     """What a string says, if it was signed for that purpose in time. Raises StringInvalid, StringExpired."""
-    if not isinstance(text, str) or not _is_spelled_as_signed(text):
-        raise StringInvalid
     payload = signing.read(purpose, text, life_s=life_s)
     try:
         return Ticket(payload["i"], uuid.UUID(payload["c"]), uuid.UUID(payload["u"]), payload["k"], payload.get("n", 0))
     except (KeyError, ValueError, AttributeError):
         raise StringInvalid from None
-
-
-def _is_spelled_as_signed(text: str) -> bool:
-    """Whether no letter was changed that base64 does not look at: several spellings of a signature mean the same bytes."""
-    signature = text.rpartition(".")[2]
-    try:
-        read_bytes = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
-        return base64.urlsafe_b64encode(read_bytes).rstrip(b"=") == signature.encode()
-    except (binascii.Error, ValueError):
-        return False
 
 
 def use_until(life_s: int) -> dt.datetime:

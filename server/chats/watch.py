@@ -12,7 +12,7 @@ from collections.abc import Callable
 from flask import Flask
 from flask_socketio import SocketIO
 
-from server.accounts.who import still_valid
+from server.accounts.who import ended_among
 from server.chats import connections
 from server.chats.access import still_open
 from server.chats.rooms import NAMESPACE, STORE_IS_AWAY, Rooms, Seat
@@ -97,7 +97,7 @@ class Watch:
             return
         try:
             with self._app.app_context():
-                ended = still_valid({seat.credential for seat in seats})
+                ended = ended_among({seat.credential for seat in seats})
                 still = still_open({(seat.chat_id, seat.user_id) for seat in seats})
         except STORE_IS_AWAY as error:
             log.warning("chat.check_failed", extra={"facts": {"kind": type(error).__name__}})

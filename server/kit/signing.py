@@ -48,7 +48,7 @@ def sign(purpose: str, payload: dict[str, Any], *, life_s: int) -> Signed:
 
 def read(purpose: str, text: object, *, life_s: int) -> dict[str, Any]:
     """The payload of a string signed for this purpose at most `life_s` seconds ago. Raises StringInvalid, StringExpired."""
-    if not isinstance(text, str) or len(text) > 4096:
+    if not isinstance(text, str) or len(text) > 4096 or not text.isascii():
         raise StringInvalid
     try:
         payload = _serializer(purpose).loads(text, max_age=life_s)

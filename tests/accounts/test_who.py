@@ -194,13 +194,13 @@ def test_many_credentials_are_looked_at_in_one_query(app: Flask, anna: Person, b
     ends, _ = every_kind(app, anna, ben)
     queries.clear()
 
-    assert who.still_valid([*ends, *ends]) == set()
+    assert who.ended_among([*ends, *ends]) == set()
 
     assert len(queries) == 1
 
 
 def test_no_credentials_cost_no_query(app: Flask, queries: list[str]) -> None:
-    assert who.still_valid([]) == set()
+    assert who.ended_among([]) == set()
     assert queries == []
 
 
@@ -211,12 +211,12 @@ def test_of_many_credentials_those_that_ended_are_named(app: Flask, anna: Person
     for credential, end in ends.items():
         end()
         ended.add(credential)
-        assert who.still_valid(ends) == ended
+        assert who.ended_among(ends) == ended
 
 
 @pytest.mark.parametrize("credential", ["", "login", "login:", "login:nonsense", "key:0199d1a5-0000-7000-8000-000000000000"])
 def test_a_credential_that_is_none_has_ended(app: Flask, credential: str) -> None:
-    assert who.still_valid([credential]) == {credential}
+    assert who.ended_among([credential]) == {credential}
 
 
 # -- tickets -----------------------------------------------------------------------------------------------------------
