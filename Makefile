@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check
 SOURCES := setup.cfg pyproject.toml
+# Files of tests that run at the same time, each process with servers of its own.
+TOGETHER ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run install test check format docs page browser doctor clean
@@ -21,7 +23,7 @@ run: $(VENV)/.installed  ## Install what is missing, then run the whole server u
 install: $(VENV)/.installed  ## Make the virtual environment and install the server in it
 
 test: $(VENV)/.developing  ## Run all tests (with what they need: PostgreSQL and Redis come in wheels)
-	@$(PY) -m pytest -q $(TESTS)
+	@$(PY) -m pytest -q -n $(TOGETHER) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.developing  ## Format, lint, types, import contracts, documents
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -12,7 +13,7 @@ from server.agents import catalogue
 from server.kit import cors, db, http, logs, queue, redis
 from server.settings import Settings
 
-__all__ = ["TASKS", "create_app"]
+__all__ = ["CHORES", "TASKS", "chores", "create_app"]
 
 # Every HTTP door: a module that has a blueprint `door`.
 DOORS = (
@@ -22,18 +23,47 @@ DOORS = (
     "server.workspaces.routes",
     "server.workspaces.documents.routes",
     "server.chats.routes",
+    "server.langgraph_api.info",
+    "server.langgraph_api.runs",
+    "server.langgraph_api.assistants",
+    "server.langgraph_api.threads",
+    "server.langgraph_api.store",
+    "server.langgraph_api.crons",
+    "server.langgraph_api.protocol",
+    "server.langgraph_api.webhooks",
 )
 # Every Socket.IO door: a module that has `install(app, settings)`.
 GATES = ("server.chats.gate",)
 # Every module that has tasks of the queue.
-TASKS = ("server.runs.tasks", "server.chats.tasks")
+TASKS = (
+    "server.runs.tasks",
+    "server.runs.threads.tasks",
+    "server.runs.agent_tasks",
+    "server.runs.memory_tasks",
+    "server.runs.webhooks.tasks",
+    "server.chats.tasks",
+    "server.langgraph_api.ended",
+    "server.langgraph_api.tasks",
+)
+# What the scheduler does each round, besides its sweep: `module:function`.
+CHORES = (
+    "server.langgraph_api.crons:fire",
+    "server.runs.webhooks.tasks:wake",
+    "server.runs.threads.actions:sweep_expired",
+    "server.agents.memory.actions:sweep_expired",
+)
 # Every module that has models; the migrations are made from them.
 MODELS = (
     "server.accounts.models",
     "server.workspaces.models",
     "server.workspaces.documents.models",
     "server.realtime.models",
+    "server.runs.threads.models",
     "server.runs.models",
+    "server.runs.crons.models",
+    "server.runs.webhooks.models",
+    "server.agents.models",
+    "server.agents.memory.models",
     "server.chats.models",
 )
 
@@ -56,7 +86,7 @@ def create_app(settings: Settings, *, doors: bool = True) -> Flask:
     if doors:
         tokens.install(app)
         http.install(app)
-        cors.install(app, settings)
+        cors.install(app, settings, also=lambda: catalogue.config().cors)
         if settings.trusted_proxies:
             trusted = settings.trusted_proxies
             app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=trusted)  # type: ignore[method-assign]
@@ -65,3 +95,9 @@ def create_app(settings: Settings, *, doors: bool = True) -> Flask:
         for name in GATES:
             importlib.import_module(name).install(app, settings)
     return app
+
+
+def chores() -> list[Callable[[], int]]:
+    """What the scheduler does each round."""
+    named = [name.split(":") for name in CHORES]
+    return [getattr(importlib.import_module(module), function) for module, function in named]

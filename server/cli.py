@@ -154,12 +154,13 @@ def scheduler(ctx: click.Context, ready_fd: int | None) -> None:
     """The scheduler: crons, and the sweep that repairs what a crash left. Several may run."""
     stop = threading.Event()
     with _app_in_context(ctx, ready_fd=ready_fd, is_service=True) as app:
+        from server.app import chores
         from server.runs.scheduler import run_forever
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         say_ready(ready_fd)
-        run_forever(app, stop)
+        run_forever(app, stop, chores())
 
 
 @main.command()

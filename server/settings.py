@@ -15,7 +15,7 @@ import typing
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Settings", "UnsafeSettings", "environment", "export", "load"]
+__all__ = ["Settings", "UnsafeSettings", "environment", "export", "load", "variable"]
 
 ASYNC_MODES = ("eventlet", "gevent", "threading")
 MIN_SECRET_CHARS = 32
@@ -80,6 +80,9 @@ class Settings:
     max_output_bytes: int = setting(10 * 2**20, "Largest output of a run; a larger one ends it as an error.")
     message_rate: int = setting(120, "Chat messages a user may send in a minute.")
     max_queued_runs: int = setting(1000, "Runs a user may have waiting or in progress.")
+    outbound_private: bool = setting(
+        False, "Lets webhooks go to this machine and its network; without it they reach the public internet alone."
+    )
     socket_queue: int = setting(1000, "Packets that may wait for a socket; behind them it reads on from the log at its own pace.")
 
     # Runs
@@ -89,6 +92,9 @@ class Settings:
     heartbeat_s: float = setting(1.0, "Time between two heartbeats of a worker.")
     sweep_s: float = setting(1.0, "Time between two sweeps of the scheduler.")
     wake_after_s: float = setting(5.0, "A run that waits for so long is put to the queue again.")
+    run_status_words: str = setting(
+        "langgraph", "Words for the states of runs: `langgraph`, or `aegra` for the older `completed`, `failed` and `cancelled`."
+    )
     interrupt_s: float = setting(30 * 86400.0, "How long a run waits for a human's answer.")
     event_retention_s: int = setting(2 * 86400, "How long the events of an ended run can be replayed.")
     block_s: float = setting(1.0, "An agent that blocks its event loop for so long is moved off it.")
@@ -140,6 +146,11 @@ def load(environ: typing.Mapping[str, str] | None = None, **overrides: object) -
         settings = dataclasses.replace(settings, secret_key=_generated_secret(settings.data_dir))
     _refuse_unsafe(settings)
     return settings
+
+
+def variable(name: str) -> str | None:
+    """A variable of the environment that is no setting of ours: an operator's own file names it."""
+    return os.environ.get(name)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -195,6 +206,7 @@ def _refuse_nonsense(settings: Settings) -> None:
         "auth": ("required", "open"),
         "registration": ("open", "closed"),
         "streaming_backend": ("redis", "memory"),
+        "run_status_words": ("langgraph", "aegra"),
         "log_level": ("debug", "info", "warning", "error"),
     }
     wrong = [

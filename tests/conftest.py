@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 PASSWORD = "correct horse battery"
+TESTS = Path(__file__).parent
+# Where the files are that take long: they begin first, so that no process is left with one of them at the end.
+LONG = ("page", "journeys")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first; else the order stays."""
+    items.sort(key=lambda item: item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] not in LONG)
 
 
 @pytest.fixture(scope="session")

@@ -12,18 +12,20 @@ from sqlalchemy.exc import IntegrityError
 
 from server.accounts import passwords, throttle
 from server.accounts.farewells import take_leave
-from server.accounts.models import ApiKey, Login, UsedString, User, first_user, login_and_user, user_by_email
+from server.accounts.models import ApiKey, Login, UsedString, User, first_user, login_and_user, outsider, user_by_email
 from server.accounts.rules import (
     MAX_API_KEYS,
+    MAX_EMAIL_CHARS,
     REFRESH_OVERLAP_S,
     REGISTRATIONS_A_MINUTE,
     digest,
     email_key,
     new_api_key,
+    outside_key,
     shown_prefix,
 )
 from server.accounts.throttle import Throttle
-from server.kit.clock import after, now
+from server.kit.clock import after, new_id, now
 from server.kit.db import after_commit, commit, db, rollback
 from server.kit.errors import Conflict, Forbidden, NotFound, Refusal, Unauthenticated
 from server.kit.redis import allow
@@ -38,6 +40,7 @@ __all__ = [
     "TooManyKeys",
     "UserExists",
     "UserNotFound",
+    "account_of",
     "change_email",
     "change_password",
     "create_api_key",
@@ -133,6 +136,21 @@ def _nobody_is_here() -> bool:
         return False
     db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(FIRST_USER_LOCK)))
     return first_user() is None
+
+
+def account_of(identity: str) -> User:
+    """The account of somebody whom an operator's own handlers know by this name; made when they first come. Nobody can sign in to it."""
+    known = outsider(identity)
+    if known is not None:
+        return known
+    shown = identity[:MAX_EMAIL_CHARS]
+    new = insert(User).values(id=new_id(), email=shown, email_key=outside_key(identity), password_hash=passwords.NOBODYS)
+    db.session.execute(new.on_conflict_do_nothing(index_elements=[User.email_key]))
+    commit()
+    made = outsider(identity)
+    if made is None:
+        raise UserNotFound
+    return made
 
 
 def change_email(user: User, email: str) -> None:

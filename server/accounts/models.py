@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.accounts.rules import email_key
+from server.accounts.rules import OUTSIDE, email_key, outside_key
 from server.kit.clock import new_id, now
 from server.kit.db import Base, db
 
@@ -24,6 +24,7 @@ __all__ = [
     "key_and_user",
     "living",
     "login_and_user",
+    "outsider",
     "user_by_email",
     "user_by_id",
 ]
@@ -106,9 +107,15 @@ def user_by_id(user_id: uuid.UUID) -> User | None:
     return db.session.scalar(sa.select(User).where(User.id == user_id))
 
 
+def outsider(identity: str) -> User | None:
+    """The account of somebody whom an operator's handlers know by this name."""
+    return db.session.scalar(sa.select(User).where(User.email_key == outside_key(identity)))
+
+
 def first_user() -> User | None:
-    """The oldest account."""
-    return db.session.scalar(sa.select(User).order_by(User.created_at, User.id).limit(1))
+    """The oldest account of somebody who can sign in."""
+    registered = sa.select(User).where(User.email_key.not_like(f"{OUTSIDE}%"))
+    return db.session.scalar(registered.order_by(User.created_at, User.id).limit(1))
 
 
 def login_and_user(login_id: uuid.UUID) -> tuple[Login, User] | None:

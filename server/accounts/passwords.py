@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from server.kit import offload
 
-__all__ = ["hashed", "matches"]
+__all__ = ["NOBODYS", "hashed", "matches"]
+
+# Instead of a hash: no password matches it.
+NOBODYS = "!"
 
 # Source: OWASP Password Storage Cheat Sheet (19 MiB, 2 passes, 1 lane).
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -26,5 +29,5 @@ def matches(password_hash: str, password: str) -> bool:
 def _verify(password_hash: str, password: str) -> bool:
     try:
         return HASHER.verify(password_hash, password)
-    except VerificationError:
+    except (InvalidHashError, VerificationError):
         return False

@@ -13,6 +13,7 @@ __all__ = [
     "MAX_NAME_CHARS",
     "MAX_PASSWORD_CHARS",
     "MIN_PASSWORD_CHARS",
+    "OUTSIDE",
     "REFRESH_OVERLAP_S",
     "REGISTRATIONS_A_MINUTE",
     "digest",
@@ -20,6 +21,7 @@ __all__ = [
     "is_api_key",
     "network",
     "new_api_key",
+    "outside_key",
     "shown_prefix",
 ]
 
@@ -35,6 +37,7 @@ REGISTRATIONS_A_MINUTE = 120
 # A refresh whose answer was lost may be asked for again with the same token for so long.
 REFRESH_OVERLAP_S = 30.0
 
+OUTSIDE = "outside:"
 API_KEY_MARK = "parley_"
 SHOWN_CHARS = len(API_KEY_MARK) + 6
 
@@ -42,6 +45,11 @@ SHOWN_CHARS = len(API_KEY_MARK) + 6
 def email_key(email: str) -> str:
     """What two spellings of one address have in common; accounts are unique by it."""
     return unicodedata.normalize("NFKC", email.strip()).casefold()
+
+
+def outside_key(identity: str) -> str:
+    """What stands in the place of an address for somebody whom an operator's handlers know; no address looks like it."""
+    return OUTSIDE + hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def network(address: str | None) -> str:

@@ -9,15 +9,17 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flask import Flask, current_app
 
-from server.agents.manifests import Agent, BadManifest, env_file, read_config, read_package
+from server.agents.config import Config
+from server.agents.langgraph_json import env_file, read_config, refuse_unsafe
+from server.agents.manifests import Agent, BadManifest, read_package
 from server.settings import Settings
 
-__all__ = ["Agent", "BadManifest", "Catalogue", "get", "install", "listed", "problems", "reload"]
+__all__ = ["Agent", "BadManifest", "Catalogue", "Config", "config", "get", "install", "listed", "problems", "reload"]
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,10 @@ class Catalogue:
         self._look_every_s = look_every_s
         self._settings = settings
         self._packages = packages
-        self._config = _config_path(settings)
+        self._path = _config_path(settings)
+        self._config = Config()
         self._lock = threading.Lock()
-        self._good: dict[Path, list[Agent]] = {}
+        self._good: dict[Path, Sequence[Agent]] = {}
         self._agents: dict[str, Agent] = {}
         self._problems: tuple[str, ...] = ()
         self._stamp: Stamp = ()
@@ -53,6 +56,11 @@ class Catalogue:
         """All agents: a config's first, in its order, then the shipped ones by id."""
         self._look()
         return list(self._agents.values())
+
+    def config(self) -> Config:
+        """The `langgraph.json` in force, the last good one; one that says nothing where there is no file."""
+        self._look()
+        return self._config
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the manifests now, a sentence each; empty when all can be read."""
@@ -80,7 +88,7 @@ class Catalogue:
             self._lock.release()
 
     def _stamped(self) -> Stamp:
-        config = [self._config, env_file(self._config)] if self._config else []
+        config = [self._path, env_file(self._path)] if self._path else []
         return _stamp([*self._manifests(), *(path for path in config if path)])
 
     def _manifests(self) -> list[Path]:
@@ -89,8 +97,8 @@ class Catalogue:
     def _read(self) -> None:
         problems: list[str] = []
         found: dict[str, Agent] = {}
-        if self._config:
-            found.update(self._kept(self._config, problems))
+        if self._path:
+            found.update(self._kept(self._path, problems))
         shipped: dict[str, Agent] = {}
         for path in self._manifests():
             for agent_id, agent in self._kept(path, problems).items():
@@ -107,10 +115,16 @@ class Catalogue:
     def _kept(self, path: Path, problems: list[str]) -> dict[str, Agent]:
         """The agents of a manifest; those of its last good version when it cannot be read now."""
         try:
-            self._good[path] = read_config(path) if path == self._config else read_package(path)
+            self._good[path] = self._configured(path) if path == self._path else read_package(path)
         except BadManifest as error:
             problems.append(str(error))
-        return {agent.agent_id: _judged(agent, self._settings) for agent in self._good.get(path, [])}
+        return {agent.agent_id: _judged(agent, self._settings) for agent in self._good.get(path, ())}
+
+    def _configured(self, path: Path) -> Sequence[Agent]:
+        config = read_config(path)
+        refuse_unsafe(path, config, self._settings)
+        self._config = config
+        return config.agents
 
 
 def _config_path(settings: Settings) -> Path | None:
@@ -159,6 +173,11 @@ def get(agent_id: str) -> Agent | None:
 def listed() -> list[Agent]:
     """All agents of this server."""
     return _catalogue().listed()
+
+
+def config() -> Config:
+    """The `langgraph.json` in force: the last good one; one that says nothing where there is no file."""
+    return _catalogue().config()
 
 
 def problems() -> tuple[str, ...]:

@@ -1,9 +1,8 @@
-"""Reading the manifests that name agents: `agent.json` of a shipped package, `langgraph.json` of a user. Imports no agent code.
+"""What an agent is, and reading it from the `agent.json` of a shipped package. Imports no agent code.
 
-    agent.json      {"schema": 1, "name", "version", "agents": [{"agent_id", "name", "short_description", "graph", "needs"}]}
-    langgraph.json  {"graphs": {id: "./file.py:variable" | {"path", "description"}}, "dependencies": [folders], "env": {…} | ".env"}
+    {"schema": 1, "name", "version", "agents": [{"agent_id", "name", "short_description", "graph", "needs"}]}
 
-Source: https://docs.langchain.com/langsmith/application-structure (the keys of langgraph.json).
+What a user's `langgraph.json` shares with it is here too: how a manifest is opened, an id, the place of a graph.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from server.agents.dotenv import BadLine, parse
-
-__all__ = ["Agent", "BadManifest", "env_file", "read_config", "read_package"]
+__all__ = ["Agent", "BadManifest", "checked_id", "checked_place", "contents_of", "object_in", "read_package"]
 
 Source = Literal["bundled", "config"]
 
@@ -58,7 +55,7 @@ class Agent:
 
 def read_package(path: Path) -> list[Agent]:
     """The agents of an `agent.json`. Raises BadManifest."""
-    manifest = _object(path)
+    manifest = object_in(path)
     if manifest.get("schema") != SCHEMA:
         raise BadManifest(f"{path}: schema is {SCHEMA}")
     entries = manifest.get("agents")
@@ -75,11 +72,11 @@ def _packaged(path: Path, entry: object, version: str) -> Agent:
     if not isinstance(needs, list) or not all(isinstance(name, str) for name in needs):
         raise BadManifest(f"{path}: needs is a list of settings")
     return Agent(
-        agent_id=_checked_id(path, entry.get("agent_id")),
+        agent_id=checked_id(path, entry.get("agent_id")),
         name=_text(path, entry, "name"),
         short_description=_text(path, entry, "short_description"),
         version=version,
-        graph=_checked_graph(path, _text(path, entry, "graph")),
+        graph=checked_place(path, _text(path, entry, "graph")),
         folder=str(path.parent.resolve()),
         source="bundled",
         needs=tuple(needs),
@@ -87,50 +84,10 @@ def _packaged(path: Path, entry: object, version: str) -> Agent:
     )
 
 
-def read_config(path: Path) -> list[Agent]:
-    """The agents of a `langgraph.json`, in its order. Keys that this server has no use for are left alone. Raises BadManifest."""
-    manifest = _object(path)
-    graphs = manifest.get("graphs")
-    if not isinstance(graphs, dict) or not graphs:
-        raise BadManifest(f"{path}: graphs is an object of at least one graph")
-    env = _environment(path, manifest.get("env", {}))
-    dependencies = _folders(path, manifest.get("dependencies", []))
-    return [_configured(path, graph_id, entry, env, dependencies) for graph_id, entry in graphs.items()]
-
-
-def _configured(path: Path, graph_id: str, entry: object, env: Mapping[str, str], dependencies: tuple[str, ...]) -> Agent:
-    values = {"path": entry} if isinstance(entry, str) else entry
-    if not isinstance(values, dict) or not isinstance(values.get("path"), str):
-        raise BadManifest(f"{path}: graph {graph_id} is './file.py:variable' or an object with such a path")
-    description = values.get("description")
-    if description is not None and not isinstance(description, str):
-        raise BadManifest(f"{path}: the description of graph {graph_id} is a text")
-    return Agent(
-        agent_id=_checked_id(path, graph_id),
-        name=graph_id,
-        short_description=description or f"A graph of {path.name}.",
-        version="",
-        graph=_checked_graph(path, values["path"]),
-        folder=str(path.parent.resolve()),
-        source="config",
-        env=env,
-        dependencies=dependencies,
-    )
-
-
-def env_file(path: Path) -> Path | None:
-    """The `.env` file that a `langgraph.json` names, if it names one and can be read."""
-    try:
-        env = _object(path).get("env")
-    except BadManifest:
-        return None
-    return path.parent / env if isinstance(env, str) and env else None
-
-
-def _object(path: Path) -> dict[str, Any]:
+def object_in(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises BadManifest."""
     try:
-        values = json.loads(_contents(path))
+        values = json.loads(contents_of(path))
     except (ValueError, RecursionError) as error:
         raise BadManifest(f"{path} is no JSON: {error}") from None
     if not isinstance(values, dict):
@@ -138,7 +95,8 @@ def _object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _contents(path: Path) -> bytes:
+def contents_of(path: Path) -> bytes:
+    """What stands in a file, as far as it may be a manifest's. Raises BadManifest."""
     try:
         with path.open("rb") as file:
             contents = file.read(MAX_BYTES + 1)
@@ -156,14 +114,15 @@ def _text(path: Path, values: dict[str, Any], name: str) -> str:
     return text.strip()
 
 
-def _checked_id(path: Path, agent_id: object) -> str:
+def checked_id(path: Path, agent_id: object) -> str:
+    """The id of an agent, if it is one. Raises BadManifest."""
     if not isinstance(agent_id, str) or not AGENT_ID.fullmatch(agent_id):
         raise BadManifest(f"{path}: {agent_id!r} is no id of an agent (letters, digits, '.', '_' and '-', at most 128)")
     return agent_id
 
 
-def _checked_graph(path: Path, reference: str) -> str:
-    """The reference with its file made absolute. A module is looked for where the agent runs, not here."""
+def checked_place(path: Path, reference: str) -> str:
+    """The reference with its file made absolute. A module is looked for where the agent runs, not here. Raises BadManifest."""
     place, colon, variable = reference.rpartition(":")
     if not colon or not place or not variable.isidentifier():
         raise BadManifest(f"{path}: {reference!r} is no 'file.py:variable' and no 'module:variable'")
@@ -177,37 +136,3 @@ def _checked_graph(path: Path, reference: str) -> str:
     if not file.is_file():
         raise BadManifest(f"{path}: {place!r} does not exist")
     return f"{file}:{variable}"
-
-
-def _folders(path: Path, dependencies: object) -> tuple[str, ...]:
-    """The folder of the config and those it names (and their `src`); names of packages are for pip, not for us."""
-    if not isinstance(dependencies, list) or not all(isinstance(name, str) for name in dependencies):
-        raise BadManifest(f"{path}: dependencies is a list of folders and packages")
-    folders = [path.parent.resolve()]
-    for name in dependencies:
-        if not name.startswith((".", "/")):
-            continue
-        folder = (path.parent / name).resolve()
-        if not folder.is_dir():
-            raise BadManifest(f"{path}: the dependency {name!r} is no folder")
-        folders += [folder, *([folder / "src"] if (folder / "src").is_dir() else [])]
-    return tuple(dict.fromkeys(map(str, folders)))
-
-
-def _environment(path: Path, env: object) -> dict[str, str]:
-    """The variables of `env`: written in the config, or in the file it names."""
-    if isinstance(env, dict):
-        if not all(isinstance(value, (str, int, float)) and not isinstance(value, bool) for value in env.values()):
-            raise BadManifest(f"{path}: the values of env are texts")
-        return {name: str(value) for name, value in env.items()}
-    if not isinstance(env, str):
-        raise BadManifest(f"{path}: env is an object or the path of a .env file")
-    if not env:
-        return {}
-    file = path.parent / env
-    try:
-        return parse(_contents(file).decode("utf-8"))
-    except UnicodeDecodeError:
-        raise BadManifest(f"{file} is no UTF-8") from None
-    except BadLine as error:
-        raise BadManifest(f"{file}: {error}") from None

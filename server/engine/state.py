@@ -7,14 +7,17 @@ one transaction after the other, and each transaction first asks which of its ru
 from __future__ import annotations
 
 import asyncio
+import collections
 import threading
 import uuid
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
+from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, CheckpointTuple, DeltaChannelHistory
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from psycopg import AsyncCursor, OperationalError
@@ -24,13 +27,14 @@ from psycopg_pool import AsyncConnectionPool
 from server.engine.statetypes import nothing_blocked
 from server.engine.statewriter import Statement, StateWriter
 
-__all__ = ["RunSaver", "StateRoom"]
+__all__ = ["KnownAs", "RunSaver", "StateRoom"]
 
 Returned = TypeVar("Returned")
 
 # Two processes must not set the tables up at once.
 SETUP_LOCK = 0x7061726C
 READ_TRIES = 20
+MAX_UNSETTLED = 32  # writes of a run that may be under way
 READ_PAUSE_S = 0.25
 
 
@@ -102,16 +106,58 @@ class Recorder:
             self.statements.append(Statement(sql, rows))
 
 
+@dataclass(frozen=True)
+class KnownAs:
+    """What a program calls a thread, and what its checkpoints are kept under: two owners may use the same name."""
+
+    name: str
+    key: str
+
+    def kept(self, config: RunnableConfig) -> RunnableConfig:
+        """A config of the program's, as the tables know it."""
+        return _renamed(config, self.name, self.key)
+
+    def told(self, found: CheckpointTuple) -> CheckpointTuple:
+        """A checkpoint out of the tables, as the program knows it."""
+        if self.name == self.key:
+            return found
+        parent = found.parent_config and _renamed(found.parent_config, self.key, self.name)
+        return found._replace(config=_renamed(found.config, self.key, self.name), parent_config=parent)
+
+    def named(self, config: RunnableConfig) -> RunnableConfig:
+        """A config out of the tables, as the program knows it."""
+        return _renamed(config, self.key, self.name)
+
+
+def _renamed(config: RunnableConfig, before: str, after: str) -> RunnableConfig:
+    if before == after or config.get("configurable", {}).get("thread_id") != before:
+        return config
+    return {**config, "configurable": {**config["configurable"], "thread_id": after}}
+
+
 class RunSaver(AsyncPostgresSaver):
     """The checkpointer of one attempt of a run. A write raises LeaseLost when the attempt is stale.
 
+    A write is taken at once and stored with others, while the agent goes on; before anything is read, and before the run ends,
+    all of them are committed (`settled`).
+
+    waits: each write is committed before the agent goes on (the durability `sync`).
     is_fresh: the thread is known to have no state yet, so that nobody need ask.
+    known_as: what the agent calls the thread, where that is not what its checkpoints are kept under.
     types: what may come back out of a checkpoint, besides what the graph declares; anything else raises StateTypeBlocked.
     Source: LangGraph's BaseCheckpointSaver; tables and statements of langgraph-checkpoint-postgres.
     """
 
     def __init__(
-        self, room: StateRoom, run_id: uuid.UUID, attempt: int, *, is_fresh: bool, types: Collection[tuple[str, str]] = ()
+        self,
+        room: StateRoom,
+        run_id: uuid.UUID,
+        attempt: int,
+        *,
+        is_fresh: bool,
+        types: Collection[tuple[str, str]] = (),
+        known_as: KnownAs | None = None,
+        waits: bool = False,
     ) -> None:
         self.__dict__.update(room.saver.__dict__)
         if isinstance(self.serde, JsonPlusSerializer):
@@ -119,6 +165,9 @@ class RunSaver(AsyncPostgresSaver):
         self._room = room
         self._fence = (run_id, attempt)
         self._is_fresh = is_fresh
+        self._known_as = known_as or KnownAs("", "")
+        self._waits = waits
+        self._unsettled: collections.deque[Future[None]] = collections.deque()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that a config names. Waits while the database is away for a moment."""
@@ -132,12 +181,17 @@ class RunSaver(AsyncPostgresSaver):
         return await self._read(config)
 
     async def _read(self, config: RunnableConfig) -> CheckpointTuple | None:
+        await self.settled()
         with nothing_blocked():
-            return await self._room.do(super().aget_tuple(config))
+            found = await self._room.do(super().aget_tuple(self._known_as.kept(config)))
+        return found and self._known_as.told(found)
 
-    async def alist(self, config: RunnableConfig | None, **options: Any) -> AsyncIterator[CheckpointTuple]:
+    async def alist(
+        self, config: RunnableConfig | None, *, before: RunnableConfig | None = None, **options: Any
+    ) -> AsyncIterator[CheckpointTuple]:
         """The checkpoints of a thread, newest first."""
-        listed = super().alist(config, **options)
+        await self.settled()
+        listed = super().alist(config and self._known_as.kept(config), before=before and self._known_as.kept(before), **options)
 
         async def collect() -> list[CheckpointTuple]:
             return [each async for each in listed]
@@ -145,11 +199,20 @@ class RunSaver(AsyncPostgresSaver):
         with nothing_blocked():
             collected = await self._room.do(collect())
         for each in collected:
-            yield each
+            yield self._known_as.told(each)
+
+    async def aput(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: Any) -> RunnableConfig:
+        """Store a checkpoint; the config that names it."""
+        return self._known_as.named(await super().aput(self._known_as.kept(config), checkpoint, metadata, new_versions))
+
+    async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+        """Store what a step has written before its checkpoint is."""
+        await super().aput_writes(self._known_as.kept(config), writes, task_id, task_path)
 
     async def aget_delta_channel_history(self, *, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, DeltaChannelHistory]:
         """What channels that keep their changes have taken in."""
-        return await self._room.do(super().aget_delta_channel_history(config=config, channels=channels))
+        await self.settled()
+        return await self._room.do(super().aget_delta_channel_history(config=self._known_as.kept(config), channels=channels))
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -161,4 +224,11 @@ class RunSaver(AsyncPostgresSaver):
         recorder = Recorder()
         yield recorder  # type: ignore[misc]
         self._is_fresh = False
-        await asyncio.wrap_future(self._room.writer.put(self._fence, recorder.statements))
+        self._unsettled.append(self._room.writer.put(self._fence, recorder.statements))
+        if self._waits or len(self._unsettled) > MAX_UNSETTLED or self._unsettled[0].done():
+            await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until everything that was put is committed. Raises LeaseLost, and what else kept it from that."""
+        while self._unsettled:
+            await asyncio.wrap_future(self._unsettled.popleft())

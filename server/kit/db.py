@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from server.settings import Settings
 
-__all__ = ["Base", "after_commit", "commit", "configure", "db", "driver_url", "rollback"]
+__all__ = ["Base", "after_commit", "commit", "configure", "db", "driver_url", "one_by_one", "release", "rollback"]
 
 log = logging.getLogger(__name__)
 
@@ -97,3 +97,17 @@ def rollback() -> None:
     """Give up the transaction in progress, and what it wanted told."""
     db.session.info.pop("after_commit", None)
     db.session.rollback()
+
+
+def release() -> None:
+    """Let go of the transaction in progress; what was read in it stays as it is, on its own. For whoever waits for long after it."""
+    db.session.info.pop("after_commit", None)
+    db.session.close()
+
+
+def one_by_one() -> None:
+    """Let each statement of this session stand by itself until `release`: a request that reads, or writes once, saves round trips.
+
+    To be called before the session is used.
+    """
+    db.session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})

@@ -34,7 +34,7 @@ from werkzeug.exceptions import HTTPException
 from server.kit.db import rollback
 from server.kit.errors import Invalid, MissingJson, Refusal, TooLarge, Unavailable
 
-__all__ = ["Description", "answer", "body", "described", "describe", "install", "parse_id", "query", "speak"]
+__all__ = ["Description", "answer", "body", "described", "describe", "install", "parse_id", "query", "replace_request", "sent", "speak"]
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def query(schema: type[Schema]) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def with_query(*args: Any, **kwargs: Any) -> Any:
-            values = request.args.to_dict()
+            values = g.get("query_instead") or request.args.to_dict()
             if any("\x00" in value for value in values.values()):
                 raise Invalid("A query parameter holds a NUL character.")
             return view(_validated(loader, values), *args, **kwargs)
@@ -127,6 +127,17 @@ def answer(schema: type[Schema]) -> Callable[[View], View]:
     return decorate
 
 
+def sent() -> bytes:
+    """The body of the request, or what a guard has put in its place."""
+    instead: bytes | None = g.get("body_instead")
+    return request.get_data(cache=True) if instead is None else instead
+
+
+def replace_request(*, body: bytes | None = None, query: dict[str, str] | None = None) -> None:
+    """Let the view read this body and these query parameters instead of the client's. For guards that stand above `body` and `query`."""
+    g.body_instead, g.query_instead = body, query
+
+
 def parse_id(text: object) -> uuid.UUID | None:
     """The UUID that a client wrote, or None if it is none."""
     if not isinstance(text, str) or len(text) > 40:
@@ -138,7 +149,7 @@ def parse_id(text: object) -> uuid.UUID | None:
 
 
 def _json_object(*, optional: bool) -> dict[str, Any]:
-    data = request.get_data(cache=True)
+    data = sent()
     if not data and optional:
         return {}
     if not data or (not request.is_json and not optional):

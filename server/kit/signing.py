@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hmac
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 
 from server.kit.errors import Unauthenticated
 
-__all__ = ["Signed", "StringExpired", "StringInvalid", "read", "sign"]
+__all__ = ["Signed", "StringExpired", "StringInvalid", "derived", "read", "sign"]
 
 
 class StringInvalid(Unauthenticated):
@@ -59,6 +60,12 @@ def read(purpose: str, text: object, *, life_s: int) -> dict[str, Any]:
     if not isinstance(payload, dict) or not _is_canonical(text):
         raise StringInvalid
     return payload
+
+
+def derived(purpose: str, name: str) -> str:
+    """A secret of its own for a purpose and a name, 64 hexadecimal digits; always the same while the server's secret is."""
+    key: str = current_app.config["SETTINGS"].secret_key
+    return hmac.digest(key.encode(), f"parley.{purpose}:{name}".encode(), "sha256").hex()
 
 
 def _is_canonical(text: str) -> bool:

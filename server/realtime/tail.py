@@ -213,18 +213,22 @@ class Tail:
 tail = Tail()
 
 
-def follow(source: Log, *, after: int = 0, heartbeat_s: float = 15.0, follower: Follower | None = None) -> Iterator[list[Event] | Ping]:
+def follow(
+    source: Log, *, after: int = 0, heartbeat_s: float = 15.0, follower: Follower | None = None, is_new: bool = False
+) -> Iterator[list[Event] | Ping]:
     """Yield the events of a log after a number, in order, each once, in batches as they come; never ends by itself.
 
     after: number of the last event the caller has; 0 is everything still kept.
     follower: one of the caller's own, to end this from elsewhere (`close`); the iterator then stops.
+    is_new: the caller has added its follower before the log had anything, so that there is no past to read.
     Blocks; yields PING when nothing came for `heartbeat_s`. Changes nothing.
     Raises LogTrimmed when `after` is older than the log keeps.
     """
     follower = follower or Follower(source)
-    tail.add(follower)
+    if not is_new:
+        tail.add(follower)
     try:
-        has_gap = True
+        has_gap = not is_new or not tail.is_connected
         quiet_since = time.monotonic()
         while not follower.is_closed:
             if has_gap:

@@ -18,19 +18,21 @@ from server.kit.errors import Conflict, NotFound, TooMany, Unavailable
 from server.realtime import control, log
 from server.realtime.events import Event, of_run
 from server.runs.models import Run
-from server.runs.rules import ENDED, may_move
+from server.runs.rules import may_move
 
 __all__ = [
     "CANCELLED",
     "EXECUTE",
     "FORGET",
     "NothingAsked",
+    "ROLL_BACK",
     "QueueFull",
     "RunNotFound",
     "answer",
     "cancel",
     "cancel_waiting",
     "end",
+    "follow",
     "forget_stream",
     "history",
     "move",
@@ -46,6 +48,18 @@ logger = logging.getLogger(__name__)
 EXECUTE = "runs.execute"
 # The task that forgets the state of threads.
 FORGET = "runs.forget_threads"
+# The task that takes a stopped run back, with what it has left in its thread.
+ROLL_BACK = "threads.roll_back"
+# What is so of a thread once a run of it has ended without a worker: its state stays as it was.
+SETTLE = """
+UPDATE threads SET updated_at = :now,
+    status = CASE WHEN EXISTS (SELECT FROM runs other
+            WHERE other.thread_key = threads.id AND other.id <> ended.id AND other.status IN ('pending', 'running')) THEN 'busy'
+        WHEN ended.status IN ('error', 'timeout') THEN 'error' WHEN threads.interrupts::text NOT IN ('null', '[]') THEN 'interrupted'
+        ELSE 'idle' END,
+    error = CASE WHEN ended.status IN ('error', 'timeout') THEN ended.error END
+FROM runs ended WHERE ended.id = :run_id AND threads.id = ended.thread_key
+"""
 # The error of a run that somebody cancelled.
 CANCELLED = {"code": "cancelled", "message": "The run was cancelled.", "retryable": False}
 
@@ -112,11 +126,15 @@ def wake(run_id: uuid.UUID) -> None:
         logger.warning("run.wake_failed", extra={"facts": {"run_id": run_id}})
 
 
-def cancel(run_id: uuid.UUID, *, code: str = "cancelled") -> Run:
-    """Stop a run in the caller's transaction: at once where nobody works on it, else its worker is asked to. Ended runs stay so."""
+def cancel(run_id: uuid.UUID, *, code: str = "cancelled", then: str | None = None) -> Run:
+    """Stop a run in the caller's transaction: at once where nobody works on it, else its worker is asked to. Ended runs stay so.
+
+    then: the task to queue when it has stopped, instead of the one that was to follow.
+    """
     run = _locked(run_id)
-    if run.status in ENDED:
+    if run.is_over:
         return run
+    run.then = then or run.then
     if run.status == "running":
         run.cancel_requested_at = run.cancel_requested_at or now()
         after_commit(lambda: control.tell("runs.cancel", run_id=str(run_id)))
@@ -182,9 +200,11 @@ def end(run: Run, status: str, *, error: dict[str, Any] | None = None) -> None:
     note(run, events)
     if run.then is not None:
         run.then_due_at = now()
-        after_commit(lambda: _send_then(run.then, run.id))
+        after_commit(partial(follow, (run.then, run.id)))
     if run.thread_id is not None:
         after_commit(lambda: _wake_next(run.thread_id))
+    if run.thread_key is not None:
+        db.session.execute(sa.text(SETTLE), {"run_id": run.id, "now": now()})
 
 
 def move(run: Run, status: str) -> None:
@@ -227,9 +247,10 @@ def then_done(run_id: uuid.UUID) -> None:
     db.session.execute(sa.update(Run).where(Run.id == run_id).values(then_due_at=None))
 
 
-def _send_then(then: str | None, run_id: uuid.UUID) -> None:
-    if then is not None:
-        _quietly(lambda: queue.send(then, str(run_id), lane="fast"))
+def follow(followed: tuple[str, uuid.UUID]) -> None:
+    """Queue the task that follows a run. When the queue is away the sweep does it."""
+    then, run_id = followed
+    _quietly(lambda: queue.send(then, str(run_id), lane="fast"))
 
 
 def _wake_next(thread_id: str | None) -> None:

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from server.agents import catalogue
-from server.engine.job import AgentSource, Job, Outcome
+from server.engine.job import AgentSource, Job, Options, Outcome
 from server.engine.room import Engine, Task
 from server.kit.db import commit, db, driver_url
 from server.kit.migration import libpq_url
@@ -24,9 +24,10 @@ from server.kit.queue import celery
 from server.realtime import control
 from server.realtime.models import EventRow
 from server.runs import actions, leases
-from server.runs.actions import wake
+from server.runs.actions import follow, wake
 from server.runs.leases import Lease
 from server.runs.ledger import Ledger
+from server.runs.memories import WorkerMemory
 from server.runs.models import Run
 from server.runs.pulse import Pulse
 from server.runs.rules import answers, asked
@@ -60,14 +61,14 @@ class Voice:
         self._host = host
         self._lease = lease
 
-    def __call__(self, kind: str, data: dict[str, Any]) -> None:
+    def __call__(self, kind: str, data: dict[str, Any] | bytes) -> None:
         """Take one event."""
         self._host.writer.emit(self._lease, kind, data)
 
     def resumed(self, kept_message_ids: Sequence[str]) -> None:
         """Tell the readers that another attempt goes on, and from which number on the tokens of the earlier ones do not count."""
         data: dict[str, Any] = {"run_id": str(self._lease.run_id), "status": "running", "attempt": self._lease.attempt}
-        superseded = self._host.first_superseded(self._lease, kept_message_ids)
+        superseded = None if self._lease.options else self._host.first_superseded(self._lease, kept_message_ids)
         if superseded is not None:
             data["supersedes"] = superseded
         self._host.writer.emit(self._lease, "run", data)
@@ -101,11 +102,15 @@ class Host:
         self._claiming = threading.Lock()
         self._follow_ups = ThreadPoolExecutor(FOLLOW_UPS, thread_name_prefix="then")
         self.worker_id = uuid.UUID(int=0)
-        self.writer = Writer(libpq_url(settings.database_url), refused=self.lost, unwanted=self._cancel_waiting, freed=wake)
+        self.writer = Writer(
+            libpq_url(settings.database_url), refused=self.lost, unwanted=self._cancel_waiting, freed=wake, followed=follow
+        )
+        self.memory = WorkerMemory(app, lambda: self.engine)
         self.engine = Engine(
             driver_url(settings.database_url),
             leases.FENCE_SQL,
             search=self._documents,
+            memory=self.memory,
             block_s=settings.block_s,
             max_runs=settings.worker_runs,
         )
@@ -178,9 +183,11 @@ class Host:
         if agent is None:
             self.end_without_agent(held, "error", code="agent_gone", message=f"There is no agent {lease.agent_id!r} any more.")
             return
+        options = Options.stored(lease.options)
         job = Job(
             run_id=lease.run_id,
             attempt=lease.attempt,
+            owner_id=lease.owner_id,
             agent=AgentSource(agent.agent_id, agent.graph, agent.folder, agent.env, agent.dependencies),
             thread_id=lease.thread_id or str(lease.run_id),
             input=lease.input,
@@ -189,7 +196,8 @@ class Host:
             timeout_s=lease.timeout_s,
             max_output_bytes=self.settings.max_output_bytes,
             is_retry=lease.attempt > 1,
-            is_fresh=lease.thread_id is None and lease.attempt == 1,
+            is_fresh=lease.attempt == 1 and (options.is_fresh if options else lease.thread_id is None),
+            options=options,
         )
         held.task = self.engine.submit(job, Voice(self, lease), lambda outcome: self._ended(held, outcome))
         if held.stop_code is not None:
@@ -202,16 +210,9 @@ class Host:
             self._given_up(held)
             return
         lease = held.lease
-        self.writer.end(
-            Ending(
-                lease,
-                outcome.status,
-                outcome.output,
-                outcome.error,
-                asked(outcome.interrupts, lease.attempt),
-                written=lambda is_mine: self._written(held, outcome.status, is_mine=is_mine),
-            )
-        )
+        interrupts = outcome.interrupts if lease.thread_key else asked(outcome.interrupts, lease.attempt)
+        ending = Ending(lease, outcome.status, outcome.output, outcome.error, interrupts, outcome.values)
+        self.writer.end(replace(ending, written=lambda is_mine: self._written(held, ending, is_mine=is_mine)))
 
     def _given_up(self, held: Held) -> None:
         if self.stopping.is_set():
@@ -224,11 +225,11 @@ class Host:
         if is_mine:
             wake(held.lease.run_id)
 
-    def _written(self, held: Held, status: str, *, is_mine: bool) -> None:
+    def _written(self, held: Held, ending: Ending, *, is_mine: bool) -> None:
         took_ms = round((time.monotonic() - held.began_at) * 1000, 1)
         facts = {"run_id": held.lease.run_id, "agent_id": held.lease.agent_id, "attempt": held.lease.attempt}
-        log.info("run.finished", extra={"facts": {**facts, "status": status if is_mine else "refused", "took_ms": took_ms}})
-        if self.forget(held) and is_mine and held.lease.then is not None and status != "interrupted":
+        log.info("run.finished", extra={"facts": {**facts, "status": ending.status if is_mine else "refused", "took_ms": took_ms}})
+        if self.forget(held) and is_mine and held.lease.then is not None and ending.is_over:
             self._follow_up(held.lease)
 
     def _follow_up(self, lease: Lease) -> None:

@@ -38,10 +38,12 @@ class Lease:
     owner_id: uuid.UUID
     agent_id: str
     thread_id: str | None
+    thread_key: uuid.UUID | None
     stream: str | None
-    input: dict[str, Any] | None
+    input: Any
     command: dict[str, Any] | None
     context: dict[str, Any]
+    options: dict[str, Any] | None
     timeout_s: float
     then: str | None
     # The number of the run's last event when it was claimed.
@@ -92,10 +94,12 @@ def claim(ledger: Ledger, run_id: uuid.UUID, worker_id: uuid.UUID, *, alone: boo
         owner_id=row.owner_id,
         agent_id=row.agent_id,
         thread_id=row.thread_id,
+        thread_key=row.thread_key,
         stream=row.stream,
         input=row.input,
         command=row.command,
         context=row.context,
+        options=row.options,
         timeout_s=row.timeout_s,
         then=row.then,
         last_event=row.last_event,

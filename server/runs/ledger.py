@@ -31,7 +31,8 @@ WITH taken AS (
         AND NOT EXISTS (
             SELECT FROM runs other WHERE other.thread_id = runs.thread_id AND other.id <> runs.id
                 AND (other.status = 'running' OR (other.status = 'pending' AND other.id < runs.id)))
-    RETURNING id, attempt, owner_id, agent_id, thread_id, stream, input, command, context, timeout_s, "then", last_event
+    RETURNING id, attempt, owner_id, agent_id, thread_id, thread_key, stream, input, command, context, options, timeout_s, "then",
+        last_event
 ), bumped AS (
     INSERT INTO streams (name, last_seq, trimmed_seq) SELECT stream, 1, 0 FROM taken WHERE stream IS NOT NULL AND attempt = 1
     ON CONFLICT (name) DO UPDATE SET last_seq = streams.last_seq + 1 RETURNING last_seq
@@ -39,6 +40,8 @@ WITH taken AS (
     INSERT INTO events (stream, seq, run_id, run_seq, type, data, created_at)
     SELECT stream, last_seq, id, last_event, 'run', %(began)s, %(now)s FROM taken LEFT JOIN bumped ON true WHERE attempt = 1
     RETURNING seq
+), busy AS (
+    UPDATE threads SET status = 'busy' FROM taken WHERE threads.id = taken.thread_key AND threads.status <> 'busy'
 )
 SELECT taken.*, (SELECT seq FROM said) AS seq FROM taken
 """
@@ -49,8 +52,8 @@ SELECT taken.*, (SELECT seq FROM said) AS seq FROM taken
 WRITE = """
 WITH asked AS (
     SELECT * FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(bases)s::int[], %(counts)s::int[], %(statuses)s::text[],
-        %(outputs)s::text[], %(errors)s::text[], %(interrupts)s::text[], %(followed)s::bool[])
-        AS asked(id, attempt, base, n, status, output, error, interrupts, is_followed)
+        %(outputs)s::text[], %(values)s::text[], %(errors)s::text[], %(interrupts)s::text[], %(over)s::bool[], %(followed)s::bool[])
+        AS asked(id, attempt, base, n, status, output, values, error, interrupts, is_over, is_followed)
 ), held AS (
     SELECT asked.* FROM runs JOIN asked ON runs.id = asked.id AND runs.attempt = asked.attempt
     WHERE runs.status = 'running' AND runs.last_event = asked.base ORDER BY runs.id FOR NO KEY UPDATE OF runs
@@ -58,16 +61,28 @@ WITH asked AS (
     UPDATE runs SET last_event = last_event + held.n,
         status = coalesce(held.status, runs.status),
         updated_at = CASE WHEN held.status IS NULL THEN runs.updated_at ELSE %(now)s END,
-        output = CASE WHEN held.status IS NULL THEN runs.output ELSE held.output::json END,
+        output = CASE WHEN held.status IS NULL THEN runs.output WHEN held.status IN ('success', 'interrupted', 'cancelled')
+            THEN coalesce(held.output, held.values)::json ELSE held.output::json END,
         error = CASE WHEN held.status IS NULL THEN runs.error ELSE held.error::json END,
         interrupts = CASE WHEN held.status IS NULL THEN runs.interrupts ELSE held.interrupts::json END,
         command = CASE WHEN held.status IS NULL OR held.status = 'pending' THEN runs.command END,
         worker_id = CASE WHEN held.status IS NULL THEN runs.worker_id END,
         woken_at = CASE WHEN held.status = 'pending' THEN %(now)s ELSE runs.woken_at END,
-        finished_at = CASE WHEN held.status NOT IN ('interrupted', 'pending') THEN %(now)s ELSE runs.finished_at END,
-        then_due_at = CASE WHEN held.status NOT IN ('interrupted', 'pending') AND held.is_followed THEN %(now)s ELSE runs.then_due_at END
+        finished_at = CASE WHEN held.is_over THEN %(now)s ELSE runs.finished_at END,
+        then_due_at = CASE WHEN held.is_over AND (held.is_followed OR runs."then" IS NOT NULL) THEN %(now)s ELSE runs.then_due_at END
     FROM held WHERE runs.id = held.id
-    RETURNING runs.id, runs.attempt, held.base, runs.status, runs.cancel_requested_at
+    RETURNING runs.id, runs.attempt, held.base, runs.status, runs.cancel_requested_at, runs.thread_key, held.is_over, held.values,
+        held.error, held.interrupts, CASE WHEN held.is_over AND NOT held.is_followed THEN runs."then" END AS "then"
+), settled AS (
+    UPDATE threads SET updated_at = %(now)s,
+        status = CASE WHEN EXISTS (SELECT FROM runs other
+                WHERE other.thread_key = threads.id AND other.id <> moved.id AND other.status IN ('pending', 'running')) THEN 'busy'
+            WHEN moved.status = 'interrupted' THEN 'interrupted' WHEN moved.status IN ('error', 'timeout') THEN 'error' ELSE 'idle' END,
+        values = coalesce(moved.values::json, threads.values),
+        state_updated_at = CASE WHEN moved.values IS NULL THEN threads.state_updated_at ELSE %(now)s END,
+        interrupts = moved.interrupts::json,
+        error = CASE WHEN moved.status IN ('error', 'timeout') THEN moved.error::json END
+    FROM moved WHERE moved.is_over AND threads.id = moved.thread_key
 ), given AS (
     SELECT moved.id AS run_id, moved.base + said.number AS run_seq, said.stream, said.type, said.data, said.created_at, said.ord
     FROM unnest(%(event_runs)s::uuid[], %(event_attempts)s::int[], %(event_numbers)s::int[], %(event_streams)s::text[],
@@ -86,14 +101,15 @@ WITH asked AS (
     FROM given LEFT JOIN needed ON needed.stream = given.stream LEFT JOIN bumped ON bumped.name = given.stream
     ORDER BY given.ord RETURNING run_id, run_seq, seq
 )
-SELECT moved.id, moved.attempt, moved.status, moved.cancel_requested_at IS NOT NULL AS is_unwanted,
+SELECT moved.id, moved.attempt, moved.status, moved."then",
+    moved.cancel_requested_at IS NOT NULL AND NOT moved.is_over AS is_unwanted,
     (SELECT array_agg(seq ORDER BY run_seq) FROM stored WHERE stored.run_id = moved.id) AS seqs
 FROM moved
 """
 
 # Which of the writes, made once before without an answer, were committed.
 MADE = """
-SELECT runs.id, runs.attempt, runs.status, runs.cancel_requested_at IS NOT NULL AS is_unwanted,
+SELECT runs.id, runs.attempt, runs.status, NULL AS "then", runs.cancel_requested_at IS NOT NULL AND runs.finished_at IS NULL AS is_unwanted,
     array_agg(events.seq ORDER BY events.run_seq) AS seqs
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(bases)s::int[], %(counts)s::int[]) AS asked(id, attempt, base, n)
 JOIN runs ON runs.id = asked.id AND runs.attempt = asked.attempt
@@ -118,13 +134,16 @@ class Claimed:
 class End:
     """How an attempt ended: how the run did, or that it waits for a human (`interrupted`) or for a worker (`pending`).
 
-    is_followed: a task is due now that the run has ended.
+    values: the state, as JSON text, that is now its thread's.
+    is_over: nothing more will happen to the run. is_followed: a task is due then.
     """
 
     status: str
     output: dict[str, Any] | None
+    values: bytes | None
     error: dict[str, Any] | None
     interrupts: list[Any] | None
+    is_over: bool
     is_followed: bool
 
 
@@ -153,13 +172,15 @@ class Noted:
     """What a write did.
 
     held: the (run, attempt) pairs whose lease was good. events: theirs, numbered. unwanted: the runs that wait for a human although
-    somebody has cancelled them meanwhile. freed: the runs that may begin now.
+    somebody has cancelled them meanwhile. freed: the runs that may begin now. followed: (task, run) pairs of those that somebody has
+    given a task to follow since they were claimed.
     """
 
     held: set[tuple[uuid.UUID, int]]
     events: list[Event]
     unwanted: list[uuid.UUID]
     freed: list[uuid.UUID]
+    followed: list[tuple[str, uuid.UUID]]
 
 
 class Ledger:
@@ -205,7 +226,8 @@ class Ledger:
         mine = [entry for entry in entries if entry.key in found]
         events = [event for entry in mine for event in _numbered(entry, found[entry.key])]
         unwanted = [row.id for row in rows if row.is_unwanted and row.status == "interrupted"]
-        return Noted(set(found), events, unwanted, self._freed_by(mine))
+        followed = [(row.then, row.id) for row in rows if row.then is not None]
+        return Noted(set(found), events, unwanted, self._freed_by(mine), followed)
 
     def _freed_by(self, entries: Sequence[Entry]) -> list[uuid.UUID]:
         threads = [entry.thread_id for entry in entries if entry.end is not None and entry.thread_id is not None]
@@ -237,8 +259,10 @@ def _arrays(entries: Sequence[Entry]) -> dict[str, Any]:
         "counts": [len(entry.events) for entry in entries],
         "statuses": [end and end.status for end in ends],
         "outputs": [_json(end and end.output) for end in ends],
+        "values": [end and end.values and end.values.decode() for end in ends],
         "errors": [_json(end and end.error) for end in ends],
         "interrupts": [_json(end and end.interrupts) for end in ends],
+        "over": [end is not None and end.is_over for end in ends],
         "followed": [end is not None and end.is_followed for end in ends],
         "event_runs": [entry.run_id for entry, _, _ in said],
         "event_attempts": [entry.attempt for entry, _, _ in said],

@@ -110,7 +110,8 @@ class Sweep:
 
     def give_up_on_humans(self) -> int:
         """End runs that have waited for an answer longer than they may; how many."""
-        waiting = sa.select(Run).where(Run.status == "interrupted", Run.updated_at < after(-self.settings.interrupt_s))
+        waiting = sa.select(Run).where(Run.status == "interrupted", Run.finished_at.is_(None))
+        waiting = waiting.where(Run.updated_at < after(-self.settings.interrupt_s))
         overdue = db.session.scalars(waiting.limit(PAGE).with_for_update(skip_locked=True)).all()
         for run in sorted(overdue, key=lambda run: run.stream or ""):
             end(run, "timeout", error={"code": "nobody_answered", "message": "Nobody answered in time.", "retryable": False})
@@ -119,7 +120,8 @@ class Sweep:
 
     def trim(self) -> int:
         """Delete the events that are older than they are kept, except of what is in progress; how many."""
-        active = db.session.execute(sa.select(Run.id, Run.stream).where(Run.status.in_(("pending", "running", "interrupted")))).all()
+        going_on = sa.select(Run.id, Run.stream).where(Run.status.in_(("pending", "running", "interrupted")), Run.finished_at.is_(None))
+        active = db.session.execute(going_on).all()
         total = 0
         while True:
             gone = event_log.trim(

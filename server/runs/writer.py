@@ -21,6 +21,7 @@ from server.realtime import log
 from server.realtime.events import Event
 from server.runs.leases import Lease
 from server.runs.ledger import End, Entry, Ledger, Noted
+from server.runs.rules import ENDED
 
 __all__ = ["Ending", "Writer"]
 
@@ -47,7 +48,13 @@ class Ending:
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     interrupts: list[Any] | None = None
+    values: bytes | None = None
     written: Callable[[bool], object] = lambda is_mine: None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen to the run: a question on a program's thread is answered by another one."""
+        return self.status in ENDED or (self.status == "interrupted" and self.lease.thread_key is not None)
 
 
 @dataclass
@@ -66,13 +73,23 @@ class Writer:
     refused: called with a lease that is stale; its holder should stop working on it.
     unwanted: called with the id of a run that now waits for a human, although it was cancelled in the meantime.
     freed: called with the id of each run that may begin now, because another of its thread has ended.
+    followed: called with the task and the id of each run that somebody has given a task to follow since it was claimed.
     """
 
-    def __init__(self, database_url: str, *, refused: Callable[[Lease], object], unwanted: Listener, freed: Listener) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        refused: Callable[[Lease], object],
+        unwanted: Listener,
+        freed: Listener,
+        followed: Callable[[tuple[str, uuid.UUID]], object] = lambda followed: None,
+    ) -> None:
         self._ledger = Ledger(database_url, name="parley-writer")
         self._refused = refused
         self._unwanted = unwanted
         self._freed = freed
+        self._followed = followed
         self._queue: list[tuple[Lease, Event] | Ending] = []
         # How long the log of each attempt in progress is, as far as this writer has written it.
         self._lengths: dict[tuple[uuid.UUID, int], int] = {}
@@ -96,9 +113,10 @@ class Writer:
         """Whether agents should wait before they emit more."""
         return len(self._queue) > MAX_PENDING
 
-    def emit(self, lease: Lease, kind: str, data: dict[str, Any]) -> None:
-        """Take one event of a run."""
-        event = Event(lease.stream, None, lease.run_id, None, kind, orjson.dumps(data, default=str), now())
+    def emit(self, lease: Lease, kind: str, data: dict[str, Any] | bytes) -> None:
+        """Take one event of a run; its data as an object or as the JSON text of anything."""
+        text = data if isinstance(data, bytes) else orjson.dumps(data, default=str)
+        event = Event(lease.stream, None, lease.run_id, None, kind, text, now())
         with self._changed:
             self._queue.append((lease, event))
             self._changed.notify()
@@ -181,6 +199,8 @@ class Writer:
             _call(self._unwanted, run_id)
         for run_id in noted.freed:
             _call(self._freed, run_id)
+        for followed in noted.followed:
+            _call(self._followed, followed)
 
 
 def _call(listener: Callable[[Any], object], fact: object) -> None:
@@ -203,7 +223,7 @@ def last_events(ending: Ending) -> list[Event]:
         return []
     if ending.error is not None and ending.status != "cancelled":
         happened.append(("error", {"run_id": run_id, **ending.error}))
-    for asked in ending.interrupts or ():
+    for asked in (ending.interrupts or ()) if ending.lease.thread_key is None else ():
         happened.append(("interrupt", {"run_id": run_id, "interrupt_id": asked["id"], "value": asked["value"]}))
     happened.append(("run", {"run_id": run_id, "status": ending.status, "attempt": ending.lease.attempt}))
     moment = now()
@@ -225,11 +245,19 @@ def _add(part: Part, item: tuple[Lease, Event] | Ending) -> None:
         last = last_events(item)
     except TypeError as error:
         logger.warning("writer.cannot_say", extra={"facts": {"run_id": item.lease.run_id}}, exc_info=error)
-        item = replace(item, status="error", output=None, error=FAILURE, interrupts=None)
+        item = replace(item, status="error", output=None, error=FAILURE, interrupts=None, values=None)
         last = last_events(item)
     part.ending = item
     part.entry.events.extend(last)
-    part.entry.end = End(item.status, item.output, item.error, item.interrupts, is_followed=part.lease.then is not None)
+    part.entry.end = End(
+        item.status,
+        item.output,
+        item.values,
+        item.error,
+        item.interrupts,
+        is_over=item.is_over,
+        is_followed=part.lease.then is not None,
+    )
 
 
 def _append(events: list[Event], event: Event) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from server.kit import redis
 from server.kit.clock import after
 from server.kit.db import db, rollback
+from server.kit.version import version_of
 from server.runs.models import Run, Worker
 from server.settings import Settings
 
@@ -28,7 +28,7 @@ def health(settings: Settings) -> dict[str, Any]:
         "redis": _redis_words(settings, is_up=carried),
         "workers": workers,
         "queue": waiting,
-        "version": _version(),
+        "version": version_of(),
     }
 
 
@@ -46,10 +46,3 @@ def _redis_words(settings: Settings, *, is_up: bool) -> str:
     if not is_up:
         return "unavailable"
     return "unavailable (fallback to memory)" if settings.redis_fallback else "connected"
-
-
-def _version() -> str:
-    try:
-        return version("parley")
-    except PackageNotFoundError:
-        return "0"

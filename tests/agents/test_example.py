@@ -12,10 +12,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from server.agents.catalogue import Catalogue
-from server.engine.graphs import open_graph
 from server.engine.job import AgentSource
 from server.engine.memory import RunStore
 from server.settings import Settings
+from tests.engine.opening import open_graph
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "agents"

@@ -16,10 +16,10 @@ from langgraph.store.base import BaseStore
 from langgraph.types import Command, Interrupt
 
 from server.agents.catalogue import Catalogue
-from server.engine.graphs import open_graph
 from server.engine.job import AgentSource
 from server.engine.memory import RunStore
 from server.settings import Settings
+from tests.engine.opening import open_graph
 from tests.scripted_model import ScriptedModel
 
 BUNDLED = Path(__file__).parents[2] / "server" / "bundled"

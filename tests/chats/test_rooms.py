@@ -160,13 +160,18 @@ def test_a_socket_that_reads_slowly_holds_little_and_misses_nothing(doors: MakeD
     small.rooms.stalled_s = 120.0
     raw, other = small.open(ada, chat_id), small.open(ada, chat_id)
     (seat,) = [each for each in small.rooms.seats.values() if str(each.chat_id) == chat_id][:1]
-    most = 0
+    held: list[int] = []
+
+    def hears_all() -> bool:
+        held.append(seat.wire.unread()[0])
+        return len(other.of("token")) == 800
+
     for _ in range(16):
         happens(door, chat_id, 50, at_once=50, chars=10_000)
-        most = max(most, seat.wire.unread()[0])
-    other.until_event("token", 800)
+        hears_all()
+    other.until(hears_all)
     assert other.numbers() == list(range(1, 801))
-    assert 0 < most < 600
+    assert 0 < max(held) < 600
     raw.until_event("token", 800)
     assert raw.numbers() == list(range(1, 801))
 

@@ -93,6 +93,7 @@ def begin(engine: Engine, settings: Settings, owner_id: uuid.UUID) -> Callable[.
         values = {
             "run_id": lease.run_id,
             "attempt": lease.attempt,
+            "owner_id": lease.owner_id,
             "agent": agent,
             "thread_id": str(lease.run_id),
             "input": {"messages": [{"role": "user", "content": text}]},

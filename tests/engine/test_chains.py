@@ -14,10 +14,11 @@ import pytest
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
-from server.engine.graphs import AgentBroken, open_graph
+from server.engine.graphs import AgentBroken
 from server.engine.job import AgentSource
 from server.engine.parts import Narrator, jsonable
 from tests.engine.conftest import written
+from tests.engine.opening import open_graph
 
 HEAD = """
 from langchain_core.output_parsers import StrOutputParser

@@ -14,7 +14,7 @@ import pytest
 from langgraph.pregel import Pregel
 
 from server.engine import graphs
-from server.engine.graphs import AgentBroken, open_graph, own_types
+from server.engine.graphs import AgentBroken, opened_graph, own_types
 from server.engine.job import AgentSource
 from tests.engine.conftest import written
 
@@ -57,10 +57,15 @@ BROKEN = {
     "a name that is not there": ("other = 1", "graph", "agent.py has no 'graph'"),
     "something else": ("graph = 7", "graph", "graph is a int, no graph and no runnable"),
     "a factory of something else": ("def graph(): return 7", "graph", "graph is a int, no graph and no runnable"),
-    "a factory that is a context manager": (
+    "a factory that is a context manager of something else": (
         "import contextlib\n@contextlib.asynccontextmanager\nasync def graph(config): yield 1",
         "graph",
-        "a factory that is a context manager is not supported here",
+        "graph is a int, no graph and no runnable",
+    ),
+    "a factory that wants what nobody has": (
+        "def graph(config, database: str): return 7",
+        "graph",
+        "the factory's parameter 'database' is neither a config nor a runtime",
     ),
 }
 
@@ -70,11 +75,14 @@ def forgotten() -> Iterator[None]:
     """What a test opened is not there for the next."""
     yield
     graphs.forget()
-    graphs._folders.clear()
 
 
-def opened(source: AgentSource) -> Pregel[Any, Any, Any, Any]:
-    return asyncio.run(open_graph(source, {"configurable": {"thread_id": "t"}}))
+def opened(source: AgentSource, **visit: Any) -> Pregel[Any, Any, Any, Any]:
+    async def open_it() -> Pregel[Any, Any, Any, Any]:
+        async with opened_graph(source, {"configurable": {"thread_id": "t"}}, **visit) as graph:
+            return graph
+
+    return asyncio.run(open_it())
 
 
 def answer(source: AgentSource, text: str = "hello") -> str:
@@ -140,13 +148,13 @@ def test_a_broken_file_that_was_mended_is_opened(tmp_path: Path) -> None:
 
 
 def test_what_is_forgotten_is_opened_anew_with_the_modules_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "my_words.py").write_text("WORD = 'one'")
-    source = written(tmp_path, HEAD.replace('"one"', "my_words.WORD") + "import my_words\ngraph = draft")
-    assert answer(source) == "one"
-    (tmp_path / "my_words.py").write_text("WORD = 'other'")
-    assert answer(source) == "one"
+    source = written(tmp_path, HEAD + "import my_words\nmade = my_words.made\ngraph = draft")
+    (tmp_path / "my_words.py").write_text("made = object()")
+    opened(source)
+    first = module_of(tmp_path).made
     graphs.forget()
-    assert answer(source) == "other"
+    opened(source)
+    assert module_of(tmp_path).made is not first
 
 
 def test_installed_packages_in_the_agents_own_folder_are_not_forgotten(tmp_path: Path) -> None:

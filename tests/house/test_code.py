@@ -24,8 +24,8 @@ from tests.stack import plain_environment
 
 ROOT = Path(__file__).parents[2]
 SERVER = sorted(path for path in (ROOT / "server").rglob("*.py") if "bundled" not in path.parts)
-# `settings` reads it; `alone` and `graphs` write what LangGraph and an agent's own code are to find there.
-TOUCH_THE_ENVIRONMENT = {"settings.py", "alone.py", "graphs.py"}
+# `settings` reads it; `alone` and `imports` write what LangGraph and an agent's own code are to find there.
+TOUCH_THE_ENVIRONMENT = {"settings.py", "alone.py", "imports.py"}
 UNNAMED_IDEAS = re.compile(r"(^|_)(utils?|helpers?|common|base|misc|manager)$")
 
 

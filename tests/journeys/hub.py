@@ -117,6 +117,12 @@ class Hub:
             assert time.monotonic() < deadline, f"{len(left)} of {len(rows)} are not {wanted} within {within_s} s: {left[:5]}"
             time.sleep(0.05)
 
+    def outcome(self, run_id: str, *, within_s: float = 60.0) -> tuple[str, str | None]:
+        """Wait for a run's end and check its log; its status, and the code of its error."""
+        row = self.await_status([run_id], within_s=within_s)[0]
+        self.check([run_id])
+        return row["status"], (row["error"] or {}).get("code")
+
     def events(self, run_id: str) -> list[Row]:
         """The log of a run, each event's data loaded."""
         rows = self.query("SELECT type, run_seq, data, created_at FROM events WHERE run_id = %s::uuid ORDER BY run_seq", run_id)

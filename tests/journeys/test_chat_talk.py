@@ -173,14 +173,19 @@ def test_a_name_picks_an_agent_which_is_told_what_was_said_before(ada: Person, l
     assert line.answer_to(third) == "1 2 "
 
 
-def test_an_agent_is_stopped(ada: Person, lines: Any) -> None:
+def test_an_agent_is_stopped_and_what_it_has_said_is_kept_as_a_part(ada: Person, lines: Any) -> None:
     line = lines(ada, ada.chat("slow"))
     run_id = line.say("n=1000 delay=0.05")["run_id"]
     line.wait(lambda: len(line.of("token", run_id)) > 2)
     assert line.emit("cancel", {"run_id": run_id})["ok"]
     assert line.await_status(run_id, "cancelled") == "cancelled"
     assert line.emit("cancel", {"run_id": run_id})["status"] == "cancelled"
-    assert [message["role"] for message in ada.messages(line.chat_id)] == ["user"]
+    line.answer_to(run_id)
+    kept = line.of("message", run_id)[-1]
+    assert kept["partial"] is True
+    assert kept["content"] == living_text(line, run_id)
+    assert "".join(f"{number} " for number in range(1, 1001)).startswith(kept["content"])
+    assert [(message["role"], message.get("partial")) for message in ada.messages(line.chat_id)] == [("user", None), ("assistant", True)]
 
 
 def test_an_agent_that_fails_says_so_and_no_more(ada: Person, lines: Any) -> None:

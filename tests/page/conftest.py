@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server() -> Iterator[Stack]:
     """A whole server whose assistant asks the scripted model, and that also has the agents of `tests/graphs`."""
     with ScriptedModel() as model:

@@ -44,7 +44,7 @@ def test_the_chosen_agent_answers_and_otherwise_the_first(chosen: str | None, ag
     assert coordinator(chosen, agents) == expected
 
 
-@pytest.mark.parametrize("no_id", [None, 5, "", "nonsense", str(uuid.uuid4()), "\x00"])
+@pytest.mark.parametrize("no_id", [None, 5, "", "nonsense", "9841ff31-9358-466e-9df0-68cbbe127639", "\x00"])
 def test_what_is_no_workspace_is_not_found(anna: Person, no_id: object) -> None:
     assert refusal(no_id, anna, "viewer") == (404, "Workspace not found")
 

@@ -1,0 +1,189 @@
+"""A run as a program asked for it: told in LangGraph's own stream modes, ended by the state that it leaves.
+
+The names of the events and the shapes of their data are those of LangGraph's server: `values`, `updates`, `messages/partial`,
+`messages` (for the mode messages-tuple), `custom`, `debug`, `tasks`, `checkpoints`, `events`; of a subgraph `updates|<namespace>`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from langchain_core.runnables import RunnableConfig
+from langgraph.pregel import Pregel
+from langgraph.types import Command, Send, StreamMode
+
+from server.engine.failures import RECURSION_LIMIT
+from server.engine.job import Emit, Job, Options, Outcome
+from server.engine.people import Person
+from server.engine.turns import TooMuch
+from server.engine.wire import jsonable, to_json
+
+__all__ = ["Program"]
+
+# The mode of LangGraph for a mode of its dialect, where they differ.
+MODES: dict[str, str] = {"messages-tuple": "messages"}
+# What all events of a run may come to, in outputs of the largest size.
+MAX_OUTPUTS_SAID = 20
+
+
+class Program:
+    """Listens to a graph on behalf of a program. Raises TooMuch when it says more than it may."""
+
+    def __init__(self, job: Job, options: Options, emit: Emit) -> None:
+        self._job = job
+        self._options = options
+        self._emit = emit
+        self._wanted = set(options.modes)
+        self._values: Any = None
+        self._told_values: bytes | None = None
+        self._is_interrupted = False
+        self._said_bytes = 0
+        self._messages: dict[str, BaseMessage] = {}
+        asked = {MODES.get(mode, mode) for mode in options.modes if mode != "events"}
+        self.modes = cast("list[StreamMode]", sorted(asked | {"values", "updates"}))
+        self.subgraphs = options.subgraphs
+        self.durability = options.durability
+        limits = {"interrupt_before": options.interrupt_before, "interrupt_after": options.interrupt_after}
+        self.interrupting = {name: _nodes(nodes) for name, nodes in limits.items() if nodes}
+
+    def config(self) -> RunnableConfig:
+        """What the graph is configured with: the program's config, and the names of what is being carried out."""
+        given = dict(self._options.config)
+        names = {"run_id": str(self._job.run_id), "thread_id": self._options.thread}
+        config: dict[str, Any] = {
+            "recursion_limit": RECURSION_LIMIT,
+            "run_name": self._job.agent.agent_id,
+            **given,
+            "run_id": self._job.run_id,
+            "configurable": {**given.get("configurable", {}), **names},
+            "metadata": {**given.get("metadata", {}), "run_attempt": self._job.attempt, **names},
+        }
+        config["configurable"].update(self._options.checkpoint or {})
+        user = config["configurable"].get("langgraph_auth_user")
+        if user is not None:
+            config["configurable"]["langgraph_auth_user"] = Person(user)
+        return cast("RunnableConfig", config)
+
+    async def beginning(self, graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> tuple[Any, RunnableConfig]:
+        """What to give the graph, and where to begin: where an earlier attempt has left a checkpoint, nothing and there."""
+        if not self._job.is_retry:
+            return self._given(), config
+        newest = without_checkpoint(config)
+        snapshot = await graph.aget_state(newest)
+        self._emit.resumed([])
+        if (snapshot.metadata or {}).get("run_id") != str(self._job.run_id):
+            return self._given(), config
+        return None, newest
+
+    def _given(self) -> Any:
+        command = self._options.command
+        if command is None:
+            return self._job.input
+        goto = command.get("goto") or ()
+        steps = [_step(each) for each in (goto if isinstance(goto, list) else [goto])] if goto else ()
+        return Command(update=_updates(command.get("update")), resume=command.get("resume"), goto=steps)
+
+    def hear(self, namespace: tuple[str, ...], mode: str, part: Any) -> None:
+        """Take one part of what the graph says, and pass it on if the program wants to know."""
+        if mode == "messages":
+            self._hear_message(namespace, *part)
+            return
+        if mode == "events":
+            self._say("events", (), to_json(part))
+            return
+        if mode == "v3":
+            self._say(part[0], (), part[1])
+            return
+        if mode == "v3.end":
+            self._values, self._is_interrupted = part.values, part.is_interrupted
+            return
+        if not namespace:
+            self._note(mode, part)
+        if mode in self._wanted:
+            told = to_json(part)
+            if mode == "values" and not namespace and "__interrupt__" not in _keys(part):
+                self._told_values = told
+            self._say(mode, namespace, told)
+
+    def _note(self, mode: str, part: Any) -> None:
+        """Remember the state that the graph is in, and that it waits."""
+        if mode == "updates" and "__interrupt__" in _keys(part):
+            self._is_interrupted = True
+        elif mode == "values":
+            self._told_values = None
+            self._values = (
+                {name: each for name, each in part.items() if name != "__interrupt__"} if "__interrupt__" in _keys(part) else part
+            )
+
+    def _hear_message(self, namespace: tuple[str, ...], message: BaseMessage, about: Mapping[str, Any]) -> None:
+        if "messages-tuple" in self._wanted:
+            self._say("messages", namespace, to_json([message, about]))
+            return
+        name = message.id or ""
+        if name not in self._messages:
+            self._say("messages/metadata", namespace, to_json({name: {"metadata": about}}))
+        if isinstance(message, BaseMessageChunk):
+            whole = self._messages[name] + message if name in self._messages else message
+            self._messages[name] = cast("BaseMessage", whole)
+            self._say("messages/partial", namespace, to_json([message_chunk_to_message(cast("BaseMessage", whole))]))
+        else:
+            self._messages[name] = message
+            self._say("messages/complete", namespace, to_json([message]))
+
+    def _say(self, name: str, namespace: Sequence[str], told: bytes) -> None:
+        self._said_bytes += len(told)
+        if len(told) > self._job.max_output_bytes or self._said_bytes > MAX_OUTPUTS_SAID * self._job.max_output_bytes:
+            raise TooMuch
+        self._emit(f"{name}|{'|'.join(namespace)}" if namespace else name, told)
+
+    async def outcome(self, graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> Outcome:
+        """How it ended, once the graph has said everything; a run that waits says for whom and what."""
+        values = self._left_values()
+        if values is not None and len(values) > self._job.max_output_bytes:
+            raise TooMuch
+        if not self._is_interrupted:
+            return Outcome("success", values=values)
+        snapshot = await graph.aget_state(without_checkpoint(config))
+        asked = [
+            {"id": each.id, "value": jsonable(each.value), "task_id": task.id, "node": task.name}
+            for task in snapshot.tasks
+            for each in task.interrupts
+        ]
+        return Outcome("interrupted", interrupts=asked, values=values)
+
+    def left(self, outcome: Outcome) -> Outcome:
+        """The outcome of an attempt that was cut short, with the state that it has left."""
+        values = self._left_values()
+        return dataclasses.replace(outcome, values=values) if values and len(values) <= self._job.max_output_bytes else outcome
+
+    def _left_values(self) -> bytes | None:
+        if self._values is None:
+            return None
+        return self._told_values or to_json(self._values)
+
+
+def without_checkpoint(config: RunnableConfig) -> RunnableConfig:
+    """The config of the newest state of its thread."""
+    named = {name: each for name, each in config.get("configurable", {}).items() if not name.startswith("checkpoint_")}
+    return {**config, "configurable": named}
+
+
+def _keys(part: Any) -> Any:
+    return part if isinstance(part, Mapping) else ()
+
+
+def _nodes(nodes: Sequence[str] | str) -> Any:
+    return "*" if nodes == "*" or "*" in nodes else [nodes] if isinstance(nodes, str) else list(nodes)
+
+
+def _step(step: Any) -> Any:
+    """A step to go to: a node's name, or `{"node", "input"}` for one with an input of its own."""
+    return Send(step["node"], step.get("input")) if isinstance(step, Mapping) else step
+
+
+def _updates(update: Any) -> Any:
+    """An update of the state: an object, or pairs of a name and a value."""
+    return [tuple(each) for each in update] if isinstance(update, list) else update

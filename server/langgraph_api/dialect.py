@@ -1,0 +1,52 @@
+"""How this door speaks: its refusals, its ids, its pages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response
+from marshmallow import Schema
+
+from server.kit.errors import Invalid, Refusal
+from server.kit.http import describe, parse_id, speak
+
+__all__ = ["answers", "new_door", "paged", "uuid_or_refuse"]
+
+View = Callable[..., Any]
+
+
+def new_door(name: str) -> Blueprint:
+    """A blueprint of this dialect; its refusals are `{"detail", "error", "message"}`."""
+    door = Blueprint(name, f"server.langgraph_api.{name}")
+    speak(door, _refused)
+    return door
+
+
+def answers(shape: type[Schema], *, many: bool = False) -> Callable[[View], View]:
+    """Say what a view answers with, which it renders itself."""
+    return lambda view: describe(view, answer=shape(many=True) if many else shape)
+
+
+def _refused(refusal: Refusal) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"detail": refusal.message, "error": refusal.code, "message": refusal.message}
+    if isinstance(refusal, Invalid) and refusal.fields:
+        rendered["errors"] = refusal.fields
+    return rendered
+
+
+def uuid_or_refuse(text: object, what: str) -> uuid.UUID:
+    """The UUID that a client wrote for an assistant, run or cron. Raises Invalid (422) for anything else."""
+    known = parse_id(text)
+    if known is None:
+        raise Invalid(f"Invalid {what} ID: must be a UUID")
+    return known
+
+
+def paged(response: Response, *, total: int, offset: int, limit: int) -> Response:
+    """The answer to a search, with how many there are in all and where the next page begins."""
+    response.headers["X-Pagination-Total"] = str(total)
+    if offset + limit < total:
+        response.headers["X-Pagination-Next"] = str(offset + limit)
+    return response

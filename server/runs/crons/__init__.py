@@ -1,0 +1,1 @@
+"""Crons: runs that begin by themselves, at the times that a schedule names."""

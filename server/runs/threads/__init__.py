@@ -1,0 +1,1 @@
+"""Threads: conversations that programs name, each with the state that its runs leave and go on with."""
