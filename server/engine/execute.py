@@ -118,9 +118,9 @@ async def _parts(job: Job, listener: Listener, graph: Graph, beginning: Any, con
     context = _context(graph, job.context)
     if job.options is not None and job.options.protocol == "v3":
         telling = protocol.events(graph, beginning, config, context, job.options)
+        yield (), "telling", telling
         async for told in telling:
             yield (), "v3", told
-        yield (), "v3.end", telling
         return
     how: dict[str, Any] = {
         "context": context,

@@ -7,6 +7,7 @@ The names of the events and the shapes of their data are those of LangGraph's se
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -18,13 +19,16 @@ from langgraph.types import Command, Send, StreamMode
 from server.engine.failures import RECURSION_LIMIT
 from server.engine.job import Emit, Job, Options, Outcome
 from server.engine.people import Person
+from server.engine.protocol import PREFIX, Telling
 from server.engine.turns import TooMuch
-from server.engine.wire import jsonable, to_json
+from server.engine.wire import checkpoint_named, questions, to_json
 
 __all__ = ["Program"]
 
 # The mode of LangGraph for a mode of its dialect, where they differ.
 MODES: dict[str, str] = {"messages-tuple": "messages"}
+# What the thread protocol says when a node of the graph itself has come to its end.
+STEP_TAKEN = f"{PREFIX}updates"
 # What all events of a run may come to, in outputs of the largest size.
 MAX_OUTPUTS_SAID = 20
 
@@ -40,6 +44,9 @@ class Program:
         self._values: Any = None
         self._told_values: bytes | None = None
         self._is_interrupted = False
+        # What was asked before, and is still open while nothing has come of the answers.
+        self._asked: list[dict[str, Any]] = []
+        self._telling: Telling | None = None
         self._said_bytes = 0
         self._messages: dict[str, BaseMessage] = {}
         asked = {MODES.get(mode, mode) for mode in options.modes if mode != "events"}
@@ -69,18 +76,23 @@ class Program:
 
     async def beginning(self, graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> tuple[Any, RunnableConfig]:
         """What to give the graph, and where to begin: where an earlier attempt has left a checkpoint, nothing and there."""
-        if not self._job.is_retry:
-            return self._given(), config
+        given = self._given()
+        is_answer = isinstance(given, Command) and given.resume is not None
+        if not self._job.is_retry and not is_answer:
+            return given, config
         newest = without_checkpoint(config)
         snapshot = await graph.aget_state(newest)
+        self._asked = questions(snapshot) if is_answer else []
+        if not self._job.is_retry:
+            return given, config
         self._emit.resumed([])
         if (snapshot.metadata or {}).get("run_id") != str(self._job.run_id):
-            return self._given(), config
+            return given, config
         return None, newest
 
     def _given(self) -> Any:
-        command = self._options.command
-        if command is None:
+        command = self._options.command or {}
+        if command.get("resume") is None and not command.get("update") and not command.get("goto"):
             return self._job.input
         goto = command.get("goto") or ()
         steps = [_step(each) for each in (goto if isinstance(goto, list) else [goto])] if goto else ()
@@ -92,26 +104,30 @@ class Program:
             self._hear_message(namespace, *part)
             return
         if mode == "events":
+            _name_messages(part)
             self._say("events", (), to_json(part))
             return
         if mode == "v3":
+            self._asked = [] if part[0] == STEP_TAKEN else self._asked
             self._say(part[0], (), part[1])
             return
-        if mode == "v3.end":
-            self._values, self._is_interrupted = part.values, part.is_interrupted
+        if mode == "telling":
+            self._telling = part
             return
         if not namespace:
             self._note(mode, part)
         if mode in self._wanted:
-            told = to_json(part)
+            told = to_json(_with_checkpoint(part) if mode == "debug" else part)
             if mode == "values" and not namespace and "__interrupt__" not in _keys(part):
                 self._told_values = told
             self._say(mode, namespace, told)
 
     def _note(self, mode: str, part: Any) -> None:
         """Remember the state that the graph is in, and that it waits."""
-        if mode == "updates" and "__interrupt__" in _keys(part):
-            self._is_interrupted = True
+        if mode == "updates":
+            is_question = "__interrupt__" in _keys(part)
+            self._is_interrupted = self._is_interrupted or is_question
+            self._asked = self._asked if is_question else []
         elif mode == "values":
             self._told_values = None
             self._values = (
@@ -144,31 +160,50 @@ class Program:
         values = self._left_values()
         if values is not None and len(values) > self._job.max_output_bytes:
             raise TooMuch
-        if not self._is_interrupted:
+        if not (self._telling.is_interrupted if self._telling else self._is_interrupted):
             return Outcome("success", values=values)
+        namespaces = {each["id"]: each["namespace"] for each in self._telling.interrupts} if self._telling else {}
         snapshot = await graph.aget_state(without_checkpoint(config))
-        asked = [
-            {"id": each.id, "value": jsonable(each.value), "task_id": task.id, "node": task.name}
-            for task in snapshot.tasks
-            for each in task.interrupts
-        ]
+        asked = [{**each, "namespace": namespaces.get(each["id"], [])} for each in questions(snapshot)]
         return Outcome("interrupted", interrupts=asked, values=values)
 
     def left(self, outcome: Outcome) -> Outcome:
-        """The outcome of an attempt that was cut short, with the state that it has left."""
+        """The outcome of an attempt that was cut short, with the state that it has left and the questions that are open as before."""
         values = self._left_values()
-        return dataclasses.replace(outcome, values=values) if values and len(values) <= self._job.max_output_bytes else outcome
+        if not values or len(values) > self._job.max_output_bytes:
+            values = None
+        return dataclasses.replace(outcome, values=values, interrupts=self._asked or None)
 
     def _left_values(self) -> bytes | None:
-        if self._values is None:
-            return None
-        return self._told_values or to_json(self._values)
+        values = self._telling.values if self._telling else self._values
+        return None if values is None else self._told_values or to_json(values)
 
 
 def without_checkpoint(config: RunnableConfig) -> RunnableConfig:
     """The config of the newest state of its thread."""
     named = {name: each for name, each in config.get("configurable", {}).items() if not name.startswith("checkpoint_")}
     return {**config, "configurable": named}
+
+
+def _with_checkpoint(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A debug event; one of a checkpoint says which it is, and which was before it, as a thread's history does."""
+    if part.get("type") != "checkpoint":
+        return part
+    payload = part["payload"]
+    names = {"checkpoint": payload.get("config"), "parent_checkpoint": payload.get("parent_config")}
+    return {**part, "payload": {**payload, **{name: checkpoint_named(config) for name, config in names.items()}}}
+
+
+def _name_messages(event: Mapping[str, Any]) -> None:
+    """Give the messages that a node has made their ids already, so that an event calls them as the state will that they enter."""
+    if not event["event"].startswith("on_chain_"):
+        return
+    for made in (event["data"].get("chunk"), event["data"].get("output")):
+        update = made.update if isinstance(made, Command) else made
+        for value in update.values() if isinstance(update, Mapping) else [update]:
+            for message in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(message, BaseMessage) and message.id is None:
+                    message.id = str(uuid.uuid4())
 
 
 def _keys(part: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError
-from langgraph.types import Command, Interrupt, PregelTask, Send, StateSnapshot, StateUpdate
+from langgraph.types import Command, PregelTask, Send, StateSnapshot, StateUpdate
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow
 from psycopg_pool import PoolTimeout
@@ -26,7 +26,7 @@ from server.engine.loops import Loops
 from server.engine.state import KnownAs, Recorder, RunSaver, StateRoom
 from server.engine.statetypes import StateTypeBlocked
 from server.engine.statewriter import Statement
-from server.engine.wire import jsonable
+from server.engine.wire import NAMES, checkpoint_named, jsonable, question, questions
 from server.kit.clock import new_id
 from server.kit.errors import Conflict, Refusal, TimedOut, Unavailable
 
@@ -38,8 +38,6 @@ Answer = TypeVar("Answer")
 
 # Less than whoever asked waits for the answer: what takes longer is stopped, and told.
 LIMIT_S = 12.0
-# What names a checkpoint, in the order in which it is told.
-NAMES = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")
 
 
 class UpdateRefused(Refusal):
@@ -161,7 +159,7 @@ class Snapshots:
         async def write(graph: Graph) -> Changed:
             stored = await graph.abulk_update_state(place.at(checkpoint), steps)
             newest = await graph.aget_state(place.at())
-            return Changed(_named(stored) or {}, jsonable(newest.values), list(newest.next), questions(newest))
+            return Changed(checkpoint_named(stored) or {}, jsonable(newest.values), list(newest.next), questions(newest))
 
         return self._on_the_loop(place, write, "threads.update")
 
@@ -170,7 +168,7 @@ class Snapshots:
 
         async def read(graph: Graph) -> Changed:
             newest = await graph.aget_state(place.at())
-            return Changed(_named(newest.config) or {}, jsonable(newest.values), list(newest.next), questions(newest))
+            return Changed(checkpoint_named(newest.config) or {}, jsonable(newest.values), list(newest.next), questions(newest))
 
         return self._on_the_loop(place, read)
 
@@ -234,8 +232,8 @@ def told(snapshot: StateSnapshot, *, is_asked_for: bool = False) -> dict[str, An
     is_asked_for: the checkpoint was named, and is told also where nothing is stored under it.
     """
     is_there = snapshot.created_at is not None
-    here = _named(snapshot.config) if is_there or is_asked_for else None
-    parent = _named(snapshot.parent_config)
+    here = checkpoint_named(snapshot.config) if is_there or is_asked_for else None
+    parent = checkpoint_named(snapshot.parent_config)
     return {
         "values": jsonable(snapshot.values),
         "next": list(snapshot.next),
@@ -244,19 +242,10 @@ def told(snapshot: StateSnapshot, *, is_asked_for: bool = False) -> dict[str, An
         "created_at": snapshot.created_at,
         "checkpoint": here,
         "parent_checkpoint": parent,
-        "interrupts": [_interrupt(each) for each in snapshot.interrupts],
+        "interrupts": [question(each) for each in snapshot.interrupts],
         "checkpoint_id": here and here.get("checkpoint_id"),
         "parent_checkpoint_id": parent and parent.get("checkpoint_id"),
     }
-
-
-def questions(snapshot: StateSnapshot) -> list[dict[str, Any]]:
-    """The questions that are open, each with the task and the node that asks."""
-    return [
-        {"id": each.id, "value": jsonable(each.value), "task_id": task.id, "node": task.name}
-        for task in snapshot.tasks
-        for each in task.interrupts
-    ]
 
 
 def _about(snapshot: StateSnapshot) -> dict[str, Any] | None:
@@ -273,8 +262,8 @@ def _task(task: PregelTask) -> dict[str, Any]:
         "name": task.name,
         "path": jsonable(task.path),
         "error": _kind_of(task.error),
-        "interrupts": [_interrupt(each) for each in task.interrupts],
-        "checkpoint": None if is_told_whole else _named(cast("RunnableConfig | None", task.state)),
+        "interrupts": [question(each) for each in task.interrupts],
+        "checkpoint": None if is_told_whole else checkpoint_named(cast("RunnableConfig | None", task.state)),
         "state": told(task.state) if isinstance(task.state, StateSnapshot) else None,
         "result": jsonable(task.result),
     }
@@ -285,17 +274,3 @@ def _kind_of(error: Any) -> str | None:
     if error is None:
         return None
     return type(error).__name__ if isinstance(error, BaseException) else str(error).partition("(")[0]
-
-
-def _interrupt(each: Interrupt) -> dict[str, Any]:
-    schema = getattr(each, "response_schema", None)
-    shown = {"id": each.id, "value": jsonable(each.value)}
-    return shown if schema is None else {**shown, "response_schema": jsonable(schema)}
-
-
-def _named(config: RunnableConfig | None) -> dict[str, Any] | None:
-    """What names a checkpoint, out of the config that LangGraph names it by."""
-    if config is None:
-        return None
-    known = config.get("configurable", {})
-    return {name: known[name] for name in NAMES if known.get(name) is not None}

@@ -1,4 +1,4 @@
-"""An agent's values as JSON, in the shapes that clients of LangGraph know."""
+"""An agent's values as JSON, and its questions and checkpoints, in the shapes that clients of LangGraph know."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from langgraph.types import Send
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Interrupt, Send, StateSnapshot
 
 from server.engine.people import Person
 
-__all__ = ["jsonable", "to_json"]
+__all__ = ["NAMES", "checkpoint_named", "jsonable", "question", "questions", "to_json"]
 
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 # How deep a value may be nested before it is cut off; JSON readers have such a limit too.
 MAX_DEPTH = 200
+# What names a checkpoint, in the order in which it is told.
+NAMES = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")
 
 
 def to_json(value: Any) -> bytes:
@@ -38,6 +41,26 @@ def jsonable(value: Any) -> Any:
     return orjson.loads(to_json(value))
 
 
+def checkpoint_named(config: RunnableConfig | None) -> dict[str, Any] | None:
+    """What names a checkpoint, out of the config that LangGraph names it by."""
+    if config is None:
+        return None
+    known = config.get("configurable", {})
+    return {name: known[name] for name in NAMES if known.get(name) is not None}
+
+
+def question(each: Interrupt) -> dict[str, Any]:
+    """A question, with the schema of its answer where the agent gives one."""
+    schema = getattr(each, "response_schema", None)
+    shown = {"id": each.id, "value": jsonable(each.value)}
+    return shown if schema is None else {**shown, "response_schema": jsonable(schema)}
+
+
+def questions(snapshot: StateSnapshot) -> list[dict[str, Any]]:
+    """The questions that are open, each with the task and the node that asks."""
+    return [{**question(each), "task_id": task.id, "node": task.name} for task in snapshot.tasks for each in task.interrupts]
+
+
 def _shape(value: Any) -> Any:
     """What stands for a value that JSON does not know. Source: the answers of LangGraph's own server."""
     if hasattr(value, "model_dump") and callable(value.model_dump):
@@ -47,7 +70,7 @@ def _shape(value: Any) -> Any:
     if isinstance(value, Send):
         return {"node": value.node, "arg": value.arg}
     if isinstance(value, BaseException):
-        return {"error": type(value).__name__, "message": str(getattr(value, "public_message", ""))}
+        return _failure(value)
     if isinstance(value, (set, frozenset, tuple)) or type(value).__name__ == "deque":
         return value._asdict() if hasattr(value, "_asdict") else list(value)
     if isinstance(value, Mapping):
@@ -61,6 +84,12 @@ def _shape(value: Any) -> Any:
     if isinstance(value, int):  # larger than 64 bits
         return str(value)
     return _described(value)
+
+
+def _failure(error: BaseException) -> dict[str, str]:
+    """An exception by its class; in its author's words only where they were written for clients."""
+    kind = type(error).__name__
+    return {"error": kind, "message": str(getattr(error, "public_message", f"The agent failed ({kind})."))}
 
 
 def _described(value: Any) -> Any:

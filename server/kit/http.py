@@ -17,7 +17,7 @@ import functools
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,14 @@ HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_med
 View = Callable[..., Any]
 Render = Callable[[Refusal], dict[str, Any]]
 Rendered = tuple[dict[str, Any], int, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a door speaks of refusals. statuses: by code, where they differ from the refusals' own."""
+
+    render: Render
+    statuses: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -195,9 +203,13 @@ class OrjsonProvider(JSONProvider):
 # -- refusals ----------------------------------------------------------------------------------------------------------
 
 
-def speak(door: Blueprint, render: Render) -> None:
-    """Let a door render refusals in its own dialect; without it they are `{"msg": …}`."""
-    door.record_once(lambda state: state.app.extensions.setdefault("dialects", {}).__setitem__(door.name, render))
+def speak(door: Blueprint, render: Render, *, statuses: Mapping[str, int] | None = None) -> None:
+    """Let a door render refusals in its own dialect, some under a status of its own; without it they are `{"msg": …}`.
+
+    A path that no route has, or not for the method, is refused in the dialect of the doors that have its first word.
+    """
+    dialect = Dialect(render, statuses or {})
+    door.record_once(lambda state: state.app.extensions.setdefault("dialects", {}).__setitem__(door.name, dialect))
 
 
 def _plain(refusal: Refusal) -> dict[str, Any]:
@@ -205,6 +217,9 @@ def _plain(refusal: Refusal) -> dict[str, Any]:
     if isinstance(refusal, Invalid):
         rendered["errors"] = refusal.fields
     return rendered
+
+
+PLAIN = Dialect(_plain)
 
 
 def install(app: Flask) -> None:
@@ -231,18 +246,30 @@ def _finish(response: Response) -> Response:
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     took_ms = round((time.perf_counter() - g.get("began", time.perf_counter())) * 1000, 1)
     rule = request.url_rule.rule if request.url_rule else "-"
+    if response.content_length == 0 or response.status_code == 204:
+        response.headers.pop("Content-Type", None)
     log.info("http.request", extra={"facts": {"method": request.method, "rule": rule, "status": response.status_code, "took_ms": took_ms}})
     return response
 
 
 def _refused(refusal: Refusal) -> Rendered:
     rollback()
-    render: Render = current_app.extensions["dialects"].get(request.blueprint, _plain)
+    dialect = _dialect()
     headers = {"X-Error-Code": refusal.code}
     retry_after_s = getattr(refusal, "retry_after_s", None)
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
-    return render(refusal), refusal.status, headers
+    return dialect.render(refusal), dialect.statuses.get(refusal.code, refusal.status), headers
+
+
+def _dialect() -> Dialect:
+    """How the door of this request speaks; where no route has its path, a door that has the path's first word."""
+    dialects: dict[str | None, Dialect] = current_app.extensions["dialects"]
+    if request.url_rule is not None:
+        return dialects.get(request.blueprint, PLAIN)
+    word = request.path.split("/")[1]
+    doors = (rule.endpoint.rpartition(".")[0] for rule in current_app.url_map.iter_rules() if rule.rule.split("/")[1] == word)
+    return next((dialects[door] for door in doors if door in dialects), PLAIN)
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:

@@ -18,13 +18,14 @@ from server.kit import redis
 from server.kit.errors import Unavailable
 from server.settings import Settings
 
-__all__ = ["LANES", "celery", "configure", "send", "task", "waiting"]
+__all__ = ["LANES", "celery", "configure", "heard", "ring", "send", "task", "waiting"]
 
 log = logging.getLogger(__name__)
 
 LANES = ("runs", "fast")
 PREFIX = "parley:"
 # A message is taken back from a dead worker by the sweep, never by the broker: longer than any run.
+BELL_MS = 500  # should a message be lost, it is rung for again after so long
 VISIBILITY_TIMEOUT_S = 7 * 24 * 3600
 
 
@@ -87,6 +88,24 @@ def send(name: str, *args: str, lane: str = "runs") -> None:
         celery.send_task(name, args=args, queue=lane, retry=False, ignore_result=True)
     except OperationalError:
         raise Unavailable("The queue does not answer; try again.") from None
+
+
+def ring(name: str) -> None:
+    """Queue a task without arguments, unless one that was rung for still waits to be begun. Raises Unavailable."""
+    try:
+        is_first = redis.client().set(f"{PREFIX}bell:{name}", 1, nx=True, px=BELL_MS)
+    except RedisError:
+        raise Unavailable("The queue does not answer; try again.") from None
+    if is_first:
+        send(name)
+
+
+def heard(name: str) -> None:
+    """Say, before its work is looked for, that a task that was rung for has begun: from now on it is rung for anew."""
+    try:
+        redis.client().delete(f"{PREFIX}bell:{name}")
+    except RedisError:
+        log.warning("queue.bell_stays")
 
 
 def waiting(lane: str) -> int:

@@ -9,18 +9,22 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import Schema
 
-from server.kit.errors import Invalid, Refusal
+from server.kit.errors import Invalid, MissingJson, Refusal
 from server.kit.http import describe, parse_id, speak
 
 __all__ = ["answers", "new_door", "paged", "uuid_or_refuse"]
 
 View = Callable[..., Any]
 
+# Clients of this dialect know a body that is no JSON as one that cannot be processed.
+STATUSES = {MissingJson.code: 422}
+NO_JSON = "Invalid JSON in request body"
+
 
 def new_door(name: str) -> Blueprint:
     """A blueprint of this dialect; its refusals are `{"detail", "error", "message"}`."""
     door = Blueprint(name, f"server.langgraph_api.{name}")
-    speak(door, _refused)
+    speak(door, _refused, statuses=STATUSES)
     return door
 
 
@@ -30,7 +34,8 @@ def answers(shape: type[Schema], *, many: bool = False) -> Callable[[View], View
 
 
 def _refused(refusal: Refusal) -> dict[str, Any]:
-    rendered: dict[str, Any] = {"detail": refusal.message, "error": refusal.code, "message": refusal.message}
+    message = NO_JSON if isinstance(refusal, MissingJson) else refusal.message
+    rendered: dict[str, Any] = {"detail": message, "error": refusal.code, "message": message}
     if isinstance(refusal, Invalid) and refusal.fields:
         rendered["errors"] = refusal.fields
     return rendered

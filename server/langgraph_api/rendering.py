@@ -84,7 +84,7 @@ def _kwargs(run: Run, options: Mapping[str, Any]) -> dict[str, Any]:
         "interrupt_after": options.get("interrupt_after"),
         "webhook": options.get("webhook"),
         "feedback_keys": options.get("feedback_keys"),
-        "temporary": options.get("is_fresh", False),
+        "temporary": options.get("is_fresh", False) and options.get("on_completion") != "keep",
         "subgraphs": options.get("subgraphs"),
         "resumable": options.get("resumable"),
         "checkpoint_during": options.get("durability") != "exit",
@@ -104,7 +104,7 @@ def ending_of(run: Run) -> Any:
 
 def interrupt_shown(asked: Mapping[str, Any]) -> dict[str, Any]:
     """A question as clients know it."""
-    return {"value": asked["value"], "id": asked["id"]}
+    return {"value": asked["value"], "id": asked["id"], "response_schema": asked.get("response_schema")}
 
 
 def interrupts_of(asked: list[Any] | None) -> dict[str, list[dict[str, Any]]]:
@@ -144,7 +144,10 @@ def number_after(last_event_id: str | None, run: Run) -> int:
 
 
 def told(event: Event, words: str) -> tuple[str, bytes] | None:
-    """An event of the log as (name, JSON text); None for one that has nothing to tell: the status of a run whose error was told."""
+    """An event of the log as (name, JSON text); None for one that has nothing to tell: the status of a run whose error was told, and
+    what a run says in the thread protocol, which has a stream of its own."""
+    if event.type.startswith("v3."):
+        return None
     if event.type == "error":
         return "error", orjson.dumps(failure(event.load()))
     if event.type != "run":

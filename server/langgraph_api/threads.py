@@ -11,6 +11,7 @@ from server.accounts.who import me
 from server.kit.errors import Invalid
 from server.kit.http import body, describe, query
 from server.langgraph_api.dialect import new_door, paged
+from server.langgraph_api.rendering import failure
 from server.langgraph_api.threads_schemas import (
     AtCheckpoint,
     ChangedThread,
@@ -297,6 +298,11 @@ def _ttl(thread: Thread) -> Fields:
     return {"ttl": {"strategy": thread.ttl["strategy"], "ttl_minutes": thread.ttl["ttl"], "expires_at": thread.expires_at}}
 
 
+def _config(thread: Thread) -> Fields:
+    """What its runs were configured with; a thread that had none has no config."""
+    return {"configurable": {}, **thread.config} if "assistant_id" in thread.about else thread.config
+
+
 FIELDS = {
     "thread_id": lambda thread: thread.name,
     "created_at": lambda thread: thread.created_at,
@@ -304,8 +310,8 @@ FIELDS = {
     "state_updated_at": lambda thread: thread.state_updated_at or thread.created_at,
     "metadata": lambda thread: thread.about,
     "status": lambda thread: thread.status,
-    "config": lambda thread: thread.config,
+    "config": _config,
     "values": lambda thread: thread.values,
-    "error": lambda thread: thread.error,
+    "error": lambda thread: failure(thread.error) if thread.error else None,
     "interrupts": _questions,
 }

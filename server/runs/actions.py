@@ -26,6 +26,7 @@ __all__ = [
     "FORGET",
     "NothingAsked",
     "ROLL_BACK",
+    "TAKE",
     "QueueFull",
     "RunNotFound",
     "answer",
@@ -40,12 +41,14 @@ __all__ = [
     "start",
     "then_done",
     "wake",
+    "wake_any",
 ]
 
 logger = logging.getLogger(__name__)
 
-# The task that carries out a run.
+# The task that carries out a run; and the one that carries out whichever runs wait.
 EXECUTE = "runs.execute"
+TAKE = "runs.take"
 # The task that forgets the state of threads.
 FORGET = "runs.forget_threads"
 # The task that takes a stopped run back, with what it has left in its thread.
@@ -118,12 +121,26 @@ def start(
     return run
 
 
-def wake(run_id: uuid.UUID) -> None:
-    """Ask any worker to claim the run. When the queue is away the sweep asks again."""
+def wake(run_id: uuid.UUID, *, alone: bool = False) -> None:
+    """Ask any worker to claim the run, with whatever else waits; by its name, if it is to be carried out alone.
+
+    When the queue is away the sweep asks again.
+    """
     try:
-        queue.send(EXECUTE, str(run_id))
+        if alone:
+            queue.send(EXECUTE, str(run_id))
+        else:
+            queue.ring(TAKE)
     except Unavailable:
         logger.warning("run.wake_failed", extra={"facts": {"run_id": run_id}})
+
+
+def wake_any() -> None:
+    """Ask any worker to claim whatever waits."""
+    try:
+        queue.ring(TAKE)
+    except Unavailable:
+        logger.warning("run.wake_failed")
 
 
 def cancel(run_id: uuid.UUID, *, code: str = "cancelled", then: str | None = None) -> Run:
@@ -183,7 +200,7 @@ def answer(run_id: uuid.UUID, value: Any, *, interrupt_id: str | None = None) ->
     move(run, "pending")
     run.woken_at = now()
     note(run, [("run", {"run_id": str(run.id), "status": "pending", "attempt": run.attempt})])
-    after_commit(lambda: wake(run.id))
+    after_commit(lambda: wake(run.id, alone=run.is_alone))
     return run
 
 
@@ -254,11 +271,10 @@ def follow(followed: tuple[str, uuid.UUID]) -> None:
 
 
 def _wake_next(thread_id: str | None) -> None:
-    following = sa.select(Run.id).where(Run.thread_id == thread_id, Run.status == "pending").order_by(Run.id).limit(1)
+    following = sa.select(Run.id, Run.is_alone).where(Run.thread_id == thread_id, Run.status == "pending").order_by(Run.id).limit(1)
     with db.engine.connect() as connection:
-        run_id = connection.scalar(following)
-    if run_id is not None:
-        wake(run_id)
+        for run_id, is_alone in connection.execute(following):
+            wake(run_id, alone=is_alone)
 
 
 def _quietly(send: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ from server.kit.queue import celery
 from server.realtime import control
 from server.realtime.models import EventRow
 from server.runs import actions, leases
-from server.runs.actions import follow, wake
+from server.runs.actions import follow, wake, wake_any
 from server.runs.leases import Lease
 from server.runs.ledger import Ledger
 from server.runs.memories import WorkerMemory
@@ -40,6 +40,7 @@ __all__ = ["Host"]
 log = logging.getLogger(__name__)
 
 SLOT_WAIT_S = 0.5
+BATCH = 8  # runs that are claimed at once
 FOLLOW_UPS = 4  # follow-ups that this process does at once
 
 
@@ -103,7 +104,7 @@ class Host:
         self._follow_ups = ThreadPoolExecutor(FOLLOW_UPS, thread_name_prefix="then")
         self.worker_id = uuid.UUID(int=0)
         self.writer = Writer(
-            libpq_url(settings.database_url), refused=self.lost, unwanted=self._cancel_waiting, freed=wake, followed=follow
+            libpq_url(settings.database_url), refused=self.lost, unwanted=self._cancel_waiting, freed=_wake_freed, followed=follow
         )
         self.memory = WorkerMemory(app, lambda: self.engine)
         self.engine = Engine(
@@ -141,7 +142,7 @@ class Host:
                 break
         if self.stopping.is_set():
             self._stopped.wait(SLOT_WAIT_S)  # should the queue give it to this process again, it goes round slowly
-            wake(run_id)
+            wake(run_id, alone=True)
             return False
         try:
             with self._claiming:
@@ -155,6 +156,38 @@ class Host:
             return False
         self._begin(lease)
         return True
+
+    def take_due(self) -> None:
+        """Claim the runs that have waited longest and begin them, as long as there are any and this process may carry more.
+
+        Between two batches it is rung for anew, so that other workers get theirs.
+        """
+        while True:
+            room = self._room()
+            if room == 0 or self.stopping.is_set():
+                self._stopped.wait(SLOT_WAIT_S)  # should the queue give it to this process again, it goes round slowly
+                self._give_room_back(room)
+                wake_any()
+                return
+            taken: list[Lease] = []
+            try:
+                with self._claiming:
+                    taken = leases.claim_due(self._claims, self.worker_id, limit=room)
+            finally:
+                self._give_room_back(room - len(taken))
+            for lease in taken:
+                self._begin(lease)
+            if len(taken) < room:
+                return
+            wake_any()
+
+    def _room(self) -> int:
+        """How many runs may be claimed now; their slots are taken."""
+        return sum(self._slots.acquire(blocking=False) for _ in range(BATCH))
+
+    def _give_room_back(self, slots: int) -> None:
+        for _ in range(slots):
+            self._slots.release()
 
     def _displace(self, stale: Held) -> None:
         """Let go of an earlier attempt at a run that was claimed again, which this process has not noticed to be stale."""
@@ -223,7 +256,7 @@ class Host:
     def _given_back(self, held: Held, *, is_mine: bool) -> None:
         self.forget(held)
         if is_mine:
-            wake(held.lease.run_id)
+            wake(held.lease.run_id, alone=self.is_alone)
 
     def _written(self, held: Held, ending: Ending, *, is_mine: bool) -> None:
         took_ms = round((time.monotonic() - held.began_at) * 1000, 1)
@@ -319,6 +352,11 @@ class Host:
     def _documents(self, workspace_id: str, query: str, limit: int) -> list[dict[str, Any]]:
         with self.app.app_context():
             return documents.search(workspace_id, query, limit)
+
+
+def _wake_freed(freed: tuple[uuid.UUID, bool]) -> None:
+    run_id, is_alone = freed
+    wake(run_id, alone=is_alone)
 
 
 def _quietly(task: Callable[[str], Any], run_id: str) -> None:

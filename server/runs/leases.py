@@ -6,7 +6,9 @@ The number of the attempt is the fence: every write of a holder carries it, and 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,10 +18,10 @@ from server.kit.clock import now
 from server.kit.db import after_commit, commit, db, rollback
 from server.realtime.log import publish
 from server.runs.actions import CANCELLED, end, move, wake
-from server.runs.ledger import Ledger
+from server.runs.ledger import Claimed, Ledger
 from server.runs.models import Run, Worker
 
-__all__ = ["FENCE_SQL", "Lease", "beat", "claim", "give_back", "lost_worker", "register", "release", "retire"]
+__all__ = ["FENCE_SQL", "Lease", "beat", "claim", "claim_due", "give_back", "lost_worker", "register", "release", "retire"]
 
 # What a transaction with checkpoints asks first: which (run, attempt) pairs hold their lease. Their rows cannot change until it ends,
 # and are locked in the order of their ids, as the writer of events does.
@@ -83,11 +85,21 @@ def claim(ledger: Ledger, run_id: uuid.UUID, worker_id: uuid.UUID, *, alone: boo
     alone: whether this worker carries it with no neighbours; a run whose worker died is only given to such a one.
     """
     claimed = ledger.claim(run_id, worker_id, alone=alone)
-    if claimed is None:
-        return None
-    if claimed.event is not None:
-        publish([claimed.event])
-    row = claimed.row
+    return None if claimed is None else _leased([claimed])[0]
+
+
+def claim_due(ledger: Ledger, worker_id: uuid.UUID, *, limit: int) -> list[Lease]:
+    """Take pending runs that nobody has to carry out alone, those first that have waited longest; at most so many."""
+    return _leased(ledger.claim_due(worker_id, limit=limit))
+
+
+def _leased(claimed: Sequence[Claimed]) -> list[Lease]:
+    """The leases, once those who listen have heard of them."""
+    publish([each.event for each in claimed if each.event is not None])
+    return [_lease(each.row) for each in claimed]
+
+
+def _lease(row: Any) -> Lease:
     return Lease(
         run_id=row.id,
         attempt=row.attempt,
@@ -159,8 +171,7 @@ def _died(deaths: int) -> str:
 def _to_pending(run: Run) -> None:
     move(run, "pending")
     run.woken_at = now()
-    run_id = run.id
-    after_commit(lambda: wake(run_id))
+    after_commit(partial(wake, run.id, alone=run.is_alone))
 
 
 def _held(lease: Lease) -> Run | None:

@@ -6,6 +6,7 @@ they are carried out for every run and every token. Locks are taken in one order
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,40 @@ WITH taken AS (
     UPDATE threads SET status = 'busy' FROM taken WHERE threads.id = taken.thread_key AND threads.status <> 'busy'
 )
 SELECT taken.*, (SELECT seq FROM said) AS seq FROM taken
+"""
+
+# The same for whichever runs have waited longest; one that somebody else is just looking at is theirs.
+CLAIM_DUE = """
+WITH alive AS (
+    SELECT id FROM workers WHERE id = %(worker_id)s FOR KEY SHARE
+), candidates AS (
+    SELECT runs.id FROM runs, alive
+    WHERE status = 'pending' AND NOT is_alone AND (available_at IS NULL OR available_at <= %(now)s)
+        AND NOT EXISTS (
+            SELECT FROM runs other WHERE other.thread_id = runs.thread_id AND other.id <> runs.id
+                AND (other.status = 'running' OR (other.status = 'pending' AND other.id < runs.id)))
+    ORDER BY woken_at LIMIT %(limit)s FOR UPDATE OF runs SKIP LOCKED
+), taken AS (
+    UPDATE runs SET status = 'running', attempt = attempt + 1, worker_id = %(worker_id)s, updated_at = %(now)s,
+        started_at = coalesce(started_at, %(now)s), last_event = last_event + CASE attempt WHEN 0 THEN 1 ELSE 0 END
+    FROM candidates WHERE runs.id = candidates.id
+    RETURNING runs.id, attempt, owner_id, agent_id, thread_id, thread_key, stream, input, command, context, options, timeout_s, "then",
+        last_event
+), needed AS (
+    SELECT stream, count(*) AS n FROM taken WHERE stream IS NOT NULL AND attempt = 1 GROUP BY stream
+), bumped AS (
+    INSERT INTO streams (name, last_seq, trimmed_seq) SELECT stream, n, 0 FROM needed ORDER BY stream
+    ON CONFLICT (name) DO UPDATE SET last_seq = streams.last_seq + excluded.last_seq RETURNING name, last_seq
+), said AS (
+    INSERT INTO events (stream, seq, run_id, run_seq, type, data, created_at)
+    SELECT taken.stream, bumped.last_seq - needed.n + row_number() OVER (PARTITION BY taken.stream ORDER BY taken.id), taken.id,
+        taken.last_event, 'run', '{"run_id":"' || taken.id || '","status":"running","attempt":1}', %(now)s
+    FROM taken LEFT JOIN needed ON needed.stream = taken.stream LEFT JOIN bumped ON bumped.name = taken.stream WHERE attempt = 1
+    RETURNING run_id, seq
+), busy AS (
+    UPDATE threads SET status = 'busy' FROM taken WHERE threads.id = taken.thread_key AND threads.status <> 'busy'
+)
+SELECT taken.*, said.seq FROM taken LEFT JOIN said ON said.run_id = taken.id ORDER BY taken.id
 """
 
 # What is given: an array of runs (their attempt, how many events, and how they ended if they did) and an array of events.
@@ -118,7 +153,7 @@ GROUP BY runs.id
 """
 
 WAITING = """
-SELECT DISTINCT ON (thread_id) id FROM runs WHERE thread_id = ANY(%s) AND status = 'pending' ORDER BY thread_id, id
+SELECT DISTINCT ON (thread_id) id, is_alone FROM runs WHERE thread_id = ANY(%s) AND status = 'pending' ORDER BY thread_id, id
 """
 
 
@@ -171,15 +206,16 @@ class Entry:
 class Noted:
     """What a write did.
 
-    held: the (run, attempt) pairs whose lease was good. events: theirs, numbered. unwanted: the runs that wait for a human although
-    somebody has cancelled them meanwhile. freed: the runs that may begin now. followed: (task, run) pairs of those that somebody has
-    given a task to follow since they were claimed.
+    held: the (run, attempt) pairs whose lease was good. events: theirs, numbered.
+    unwanted: the runs that wait for a human although somebody has cancelled them meanwhile.
+    freed: the runs that may begin now, and whether alone.
+    followed: (task, run) pairs of those that somebody has given a task to follow since they were claimed.
     """
 
     held: set[tuple[uuid.UUID, int]]
     events: list[Event]
     unwanted: list[uuid.UUID]
-    freed: list[uuid.UUID]
+    freed: list[tuple[uuid.UUID, bool]]
     followed: list[tuple[str, uuid.UUID]]
 
 
@@ -194,23 +230,28 @@ class Ledger:
     def claim(self, run_id: uuid.UUID, worker_id: uuid.UUID, *, alone: bool) -> Claimed | None:
         """Take a pending run, or None when it is not to be had now."""
         moment = now()
-        began = orjson.dumps({"run_id": str(run_id), "status": "running", "attempt": 1})
-        values = {"run_id": run_id, "worker_id": worker_id, "alone": alone, "now": moment, "began": began.decode()}
+        values = {"run_id": run_id, "worker_id": worker_id, "alone": alone, "now": moment, "began": _began(run_id).decode()}
         try:
-            row = self._claim(values).fetchone()
+            row = self._claim(CLAIM, values).fetchone()
         except psycopg.errors.UniqueViolation:  # another run of the thread was claimed at the same moment
             return None
-        if row is None:
-            return None
-        event = Event(row.stream, row.seq, row.id, row.last_event, "run", began, moment) if row.attempt == 1 else None
-        return Claimed(row, event)
+        return None if row is None else _claimed(row, moment)
 
-    def _claim(self, values: dict[str, Any]) -> psycopg.Cursor[Any]:
+    def claim_due(self, worker_id: uuid.UUID, *, limit: int) -> list[Claimed]:
+        """Take the pending runs that have waited longest, at most so many; none when another claim was in the way."""
+        moment = now()
+        try:
+            rows = self._claim(CLAIM_DUE, {"worker_id": worker_id, "limit": limit, "now": moment}).fetchall()
+        except psycopg.errors.UniqueViolation:
+            return []
+        return [_claimed(row, moment) for row in rows]
+
+    def _claim(self, sql: str, values: dict[str, Any]) -> psycopg.Cursor[Any]:
         """Ask once more over a new connection when the old one was cut; a claim whose answer was lost is found as a stray."""
         try:
-            return self._execute(CLAIM, values)
+            return self._execute(sql, values)
         except psycopg.OperationalError:
-            return self._execute(CLAIM, values)
+            return self._execute(sql, values)
 
     def write(self, entries: Sequence[Entry], *, again: bool = False) -> Noted:
         """Write entries; those whose lease is lost are passed over, whole.
@@ -229,9 +270,9 @@ class Ledger:
         followed = [(row.then, row.id) for row in rows if row.then is not None]
         return Noted(set(found), events, unwanted, self._freed_by(mine), followed)
 
-    def _freed_by(self, entries: Sequence[Entry]) -> list[uuid.UUID]:
+    def _freed_by(self, entries: Sequence[Entry]) -> list[tuple[uuid.UUID, bool]]:
         threads = [entry.thread_id for entry in entries if entry.end is not None and entry.thread_id is not None]
-        return [row.id for row in self._execute(WAITING, [threads])] if threads else []
+        return [(row.id, row.is_alone) for row in self._execute(WAITING, [threads])] if threads else []
 
     def _execute(self, sql: str, values: Any) -> psycopg.Cursor[Any]:
         if self._connection is None or self._connection.closed:
@@ -239,6 +280,15 @@ class Ledger:
                 self._url, autocommit=True, connect_timeout=5, prepare_threshold=2, application_name=self._name, row_factory=namedtuple_row
             )
         return self._connection.execute(sql, values)
+
+
+def _began(run_id: uuid.UUID) -> bytes:
+    return b'{"run_id":"%s","status":"running","attempt":1}' % str(run_id).encode()
+
+
+def _claimed(row: Any, moment: dt.datetime) -> Claimed:
+    event = Event(row.stream, row.seq, row.id, row.last_event, "run", _began(row.id), moment) if row.attempt == 1 else None
+    return Claimed(row, event)
 
 
 def _numbered(entry: Entry, row: Any) -> list[Event]:

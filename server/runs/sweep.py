@@ -17,7 +17,7 @@ from server.kit.db import commit, db, rollback
 from server.kit.errors import Unavailable
 from server.kit.whereabouts import Whereabouts, is_gone
 from server.realtime import log as event_log
-from server.runs.actions import EXECUTE, end
+from server.runs.actions import EXECUTE, end, wake_any
 from server.runs.leases import lost_worker
 from server.runs.models import Run, Worker
 from server.settings import Settings
@@ -86,9 +86,13 @@ class Sweep:
             .limit(room)
             .with_for_update(skip_locked=True)
         )
-        woken = db.session.scalars(sa.update(Run).where(Run.id.in_(due)).values(woken_at=now()).returning(Run.id)).all()
+        noted = sa.update(Run).where(Run.id.in_(due)).values(woken_at=now()).returning(Run.id, Run.is_alone)
+        woken = db.session.execute(noted).all()
         commit()
-        return self._send([(EXECUTE, run_id, "runs") for run_id in woken])
+        if not all(is_alone for _, is_alone in woken):
+            wake_any()
+        self._send([(EXECUTE, run_id, "runs") for run_id, is_alone in woken if is_alone])
+        return len(woken)
 
     def follow_up_forgotten(self) -> int:
         """Queue again what should have followed ended runs; how many."""

@@ -9,12 +9,13 @@ from typing import Any
 from celery import signals
 from flask import Flask
 
+from server.kit import queue
 from server.kit.queue import celery, task
-from server.runs.actions import EXECUTE, FORGET
+from server.runs.actions import EXECUTE, FORGET, TAKE
 from server.runs.alone import Alone
 from server.runs.host import Host
 
-__all__ = ["execute", "forget_threads", "host"]
+__all__ = ["execute", "forget_threads", "host", "take"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,13 @@ _alones: list[Alone] = []
 def execute(run_id: str) -> None:
     """Claim a run and begin to carry it out; returns when it has begun."""
     host().take(uuid.UUID(run_id))
+
+
+@task(TAKE)
+def take() -> None:
+    """Claim the runs that wait and begin to carry them out; returns when they have begun."""
+    queue.heard(TAKE)
+    host().take_due()
 
 
 @task(FORGET)

@@ -72,7 +72,7 @@ class Writer:
 
     refused: called with a lease that is stale; its holder should stop working on it.
     unwanted: called with the id of a run that now waits for a human, although it was cancelled in the meantime.
-    freed: called with the id of each run that may begin now, because another of its thread has ended.
+    freed: called with the id of each run that may begin now, because another of its thread has ended, and whether it is to be alone.
     followed: called with the task and the id of each run that somebody has given a task to follow since it was claimed.
     """
 
@@ -82,7 +82,7 @@ class Writer:
         *,
         refused: Callable[[Lease], object],
         unwanted: Listener,
-        freed: Listener,
+        freed: Callable[[tuple[uuid.UUID, bool]], object],
         followed: Callable[[tuple[str, uuid.UUID]], object] = lambda followed: None,
     ) -> None:
         self._ledger = Ledger(database_url, name="parley-writer")
@@ -197,8 +197,8 @@ class Writer:
                 _call(ending.written, False)
         for run_id in noted.unwanted:
             _call(self._unwanted, run_id)
-        for run_id in noted.freed:
-            _call(self._freed, run_id)
+        for freed in noted.freed:
+            _call(self._freed, freed)
         for followed in noted.followed:
             _call(self._followed, followed)
 

@@ -102,7 +102,7 @@ class Scribe:
     def __init__(self, settings: Settings) -> None:
         self.refused: list[Any] = []
         self.unwanted: list[uuid.UUID] = []
-        self.freed: list[uuid.UUID] = []
+        self.freed: list[tuple[uuid.UUID, bool]] = []
         self.written: list[bool] = []
         self._ends = threading.Condition()
         self.writer = Writer(

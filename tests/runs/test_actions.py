@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -9,7 +10,7 @@ import redis as redis_package
 import sqlalchemy as sa
 from flask import Flask
 
-from server.kit import redis
+from server.kit import queue, redis
 from server.kit.db import commit, db, rollback
 from server.kit.errors import Unavailable
 from server.realtime import log
@@ -38,11 +39,27 @@ def asking(settings: Settings, scribe: Scribe, run_id: uuid.UUID, asked: list[di
 # -- start -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_started_run_waits_and_a_worker_is_told_its_id_and_nothing_else(owner_id: uuid.UUID) -> None:
+def test_a_started_run_waits_and_a_worker_is_told_that_there_is_work_and_nothing_else(owner_id: uuid.UUID) -> None:
     run_id = accepted(owner_id, input={"messages": ["a secret"]})
     assert stored(run_id).status == "pending"
-    assert [str(run_id).encode() in message for message in queued()] == [True]
+    assert [json.loads(message)["headers"]["task"] for message in queued()] == [actions.TAKE]
     assert b"a secret" not in queued()[0]
+
+
+def test_many_that_start_ring_once_until_a_worker_has_heard_it(owner_id: uuid.UUID) -> None:
+    for _ in range(20):
+        accepted(owner_id)
+    assert len(queued()) == 1
+    queue.heard(actions.TAKE)
+    accepted(owner_id)
+    assert len(queued()) == 2
+
+
+def test_a_run_that_is_to_be_alone_is_called_by_its_name(owner_id: uuid.UUID) -> None:
+    run_id = accepted(owner_id)
+    redis.client().flushdb()
+    actions.wake(run_id, alone=True)
+    assert [str(run_id).encode() in message for message in queued()] == [True]
 
 
 def test_a_start_that_is_rolled_back_tells_nobody(owner_id: uuid.UUID) -> None:
@@ -229,7 +246,8 @@ def test_the_next_run_of_a_thread_is_woken_when_the_one_before_it_ends(owner_id:
     redis.client().flushdb()
     actions.cancel(first)
     commit()
-    assert [str(second).encode() in message for message in queued()] == [True]
+    assert stored(second).status == "pending"
+    assert len(queued()) == 1
 
 
 def test_a_stream_that_is_forgotten_takes_its_events_its_runs_and_its_numbers_with_it(settings: Settings, owner_id: uuid.UUID) -> None:

@@ -90,6 +90,29 @@ def test_a_run_is_carried_out_and_its_log_tells_of_it(host: Host) -> None:
     assert (kinds[0], kinds[1], kinds[-2], kinds[-1]) == ("run", "step", "step", "run")
 
 
+def test_whatever_waits_is_taken_and_carried_out(host: Host) -> None:
+    run_ids = [asked("slow", "n=1") for _ in range(20)]
+    host.take_due()
+    assert [ended(run_id).status for run_id in run_ids] == ["success"] * 20
+
+
+def test_of_a_thread_one_run_is_taken_and_the_next_when_it_has_ended(host: Host) -> None:
+    first, second = asked("slow", "n=3 delay=0.2", thread_id="t"), asked("slow", "n=1", thread_id="t")
+    host.take_due()
+    assert (stored(first).status, stored(second).status) == ("running", "pending")
+    ended(first)
+    host.take_due()
+    assert ended(second).status == "success"
+
+
+def test_a_run_that_is_to_be_alone_is_not_taken_with_others(host: Host) -> None:
+    lone = asked("slow", "n=1")
+    db.session.execute(sa.update(Run).where(Run.id == lone).values(is_alone=True))
+    commit()
+    host.take_due()
+    assert stored(lone).status == "pending"
+
+
 def test_a_run_that_is_not_to_be_had_is_left_alone(host: Host) -> None:
     run_id = asked("slow", "n=1")
     assert host.take(run_id)

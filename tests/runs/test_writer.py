@@ -116,7 +116,7 @@ def test_the_next_run_of_the_thread_is_named_when_one_ends(settings: Settings, s
     scribe.end(claimed(settings, first))
     scribe.await_ends(1)
     scribe.writer.stop()
-    assert scribe.freed == [second]
+    assert scribe.freed == [(second, False)]
 
 
 # -- poison ------------------------------------------------------------------------------------------------------------
