@@ -27,8 +27,8 @@ __all__ = ["Program"]
 
 # The mode of LangGraph for a mode of its dialect, where they differ.
 MODES: dict[str, str] = {"messages-tuple": "messages"}
-# What the thread protocol says when a node of the graph itself has come to its end.
-STEP_TAKEN = f"{PREFIX}updates"
+# What the thread protocol says of the graph itself when a node has come to its end, and when all of a step have.
+STEPS = {f"{PREFIX}updates": True, f"{PREFIX}values": False}
 # What all events of a run may come to, in outputs of the largest size.
 MAX_OUTPUTS_SAID = 20
 
@@ -46,6 +46,7 @@ class Program:
         self._is_interrupted = False
         # What was asked before, and is still open while nothing has come of the answers.
         self._asked: list[dict[str, Any]] = []
+        self._has_ended_one = False
         self._telling: Telling | None = None
         self._said_bytes = 0
         self._messages: dict[str, BaseMessage] = {}
@@ -108,7 +109,8 @@ class Program:
             self._say("events", (), to_json(part))
             return
         if mode == "v3":
-            self._asked = [] if part[0] == STEP_TAKEN else self._asked
+            if part[0] in STEPS:
+                self._note_step(is_end=STEPS[part[0]])
             self._say(part[0], (), part[1])
             return
         if mode == "telling":
@@ -127,12 +129,19 @@ class Program:
         if mode == "updates":
             is_question = "__interrupt__" in _keys(part)
             self._is_interrupted = self._is_interrupted or is_question
-            self._asked = self._asked if is_question else []
+            self._note_step(is_end=not is_question)
         elif mode == "values":
+            self._note_step(is_end=False)
             self._told_values = None
             self._values = (
                 {name: each for name, each in part.items() if name != "__interrupt__"} if "__interrupt__" in _keys(part) else part
             )
+
+    def _note_step(self, *, is_end: bool) -> None:
+        """What was asked is answered once something follows the end of a node; one that fails ends too, and nothing follows."""
+        if self._has_ended_one:
+            self._asked = []
+        self._has_ended_one = is_end
 
     def _hear_message(self, namespace: tuple[str, ...], message: BaseMessage, about: Mapping[str, Any]) -> None:
         if "messages-tuple" in self._wanted:
@@ -172,7 +181,8 @@ class Program:
         values = self._left_values()
         if not values or len(values) > self._job.max_output_bytes:
             values = None
-        return dataclasses.replace(outcome, values=values, interrupts=self._asked or None)
+        is_answered = self._has_ended_one and outcome.status != "error"
+        return dataclasses.replace(outcome, values=values, interrupts=None if is_answered else self._asked or None)
 
     def _left_values(self) -> bytes | None:
         values = self._telling.values if self._telling else self._values

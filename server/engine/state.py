@@ -230,5 +230,7 @@ class RunSaver(AsyncPostgresSaver):
 
     async def settled(self) -> None:
         """Wait until everything that was put is committed. Raises LeaseLost, and what else kept it from that."""
+        if self._unsettled:
+            self._room.writer.hurry()
         while self._unsettled:
             await asyncio.wrap_future(self._unsettled.popleft())

@@ -1,6 +1,6 @@
 """The one writer of checkpoints of a worker process: everything that waits goes in one transaction, under the leases of its runs.
 
-It writes at once when idle, and again as soon as the last transaction is done (group commit).
+It writes when somebody waits for it, or a few milliseconds after the oldest was taken, so that the steps of a short run go together.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Fence = tuple[uuid.UUID, int]
 
 MAX_BATCH = 200
+LINGER_S = 0.005  # how long a write waits for others, unless somebody waits for it
 RETRY_S = 0.25
 GIVE_UP_S = 60.0
 # PostgreSQL's class of "program limit exceeded": a row too large for it or for an index. psycopg counts it among the failures that
@@ -49,6 +50,7 @@ class Write:
     fence: Fence
     statements: Sequence[Statement]
     stored: Future[None] = field(default_factory=Future)
+    taken_at: float = field(default_factory=time.monotonic)
 
 
 class StateWriter:
@@ -64,6 +66,7 @@ class StateWriter:
         self._queue: list[Write] = []
         self._changed = threading.Condition()
         self._is_stopping = False
+        self._is_awaited = False
         self._connection: psycopg.Connection[Any] | None = None
         self._thread = threading.Thread(target=self._write_forever, name="state-writer", daemon=True)
 
@@ -86,15 +89,32 @@ class StateWriter:
             self._changed.notify()
         return write.stored
 
+    def hurry(self) -> None:
+        """Store what has been taken now: somebody waits for it."""
+        with self._changed:
+            self._is_awaited = True
+            self._changed.notify()
+
     def _write_forever(self) -> None:
-        while True:
-            with self._changed:
-                while not self._queue:
-                    if self._is_stopping:
-                        return
-                    self._changed.wait()
-                batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+        while batch := self._next_batch():
             self._settle(batch)
+
+    def _next_batch(self) -> Sequence[Write]:
+        """What waits, once somebody waits for it or it has waited for a while; nothing when it is time to stop."""
+        with self._changed:
+            while not self._is_stopping and (pause_s := self._pause_s()) != 0:
+                self._changed.wait(pause_s)
+            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            self._is_awaited = self._is_awaited and bool(self._queue)
+            return batch
+
+    def _pause_s(self) -> float | None:
+        """How long to wait for more; None without end."""
+        if not self._queue:
+            return None
+        if self._is_awaited or len(self._queue) >= MAX_BATCH:
+            return 0
+        return max(0.0, self._queue[0].taken_at + LINGER_S - time.monotonic())
 
     def _settle(self, batch: Sequence[Write]) -> None:
         """Store a batch; a transaction that the database cut short is tried again for a while, another failure is its writers'."""

@@ -246,7 +246,7 @@ def _finish(response: Response) -> Response:
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     took_ms = round((time.perf_counter() - g.get("began", time.perf_counter())) * 1000, 1)
     rule = request.url_rule.rule if request.url_rule else "-"
-    if response.content_length == 0 or response.status_code == 204:
+    if response.status_code in (202, 204) and not response.content_length:
         response.headers.pop("Content-Type", None)
     log.info("http.request", extra={"facts": {"method": request.method, "rule": rule, "status": response.status_code, "took_ms": took_ms}})
     return response

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response
+import orjson
+from flask import Blueprint, Response, request
 from marshmallow import Schema
 
 from server.kit.errors import Invalid, MissingJson, Refusal
 from server.kit.http import describe, parse_id, speak
 
-__all__ = ["answers", "new_door", "paged", "uuid_or_refuse"]
+__all__ = ["answers", "asked_list", "new_door", "paged", "uuid_or_refuse"]
 
 View = Callable[..., Any]
 
@@ -47,6 +48,20 @@ def uuid_or_refuse(text: object, what: str) -> uuid.UUID:
     if known is None:
         raise Invalid(f"Invalid {what} ID: must be a UUID")
     return known
+
+
+def asked_list(name: str) -> list[str]:
+    """The words of a list in the query, however the client writes it: repeated, with commas, or (JavaScript's) as JSON."""
+    return [word for each in request.args.getlist(name) for word in _words(each) if word]
+
+
+def _words(text: str) -> list[str]:
+    if not text.startswith("["):
+        return text.split(",")
+    try:
+        return [str(word) for word in orjson.loads(text)]
+    except orjson.JSONDecodeError:
+        return [text]
 
 
 def paged(response: Response, *, total: int, offset: int, limit: int) -> Response:

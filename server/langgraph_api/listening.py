@@ -12,7 +12,7 @@ from flask import Response, current_app, stream_with_context
 
 from server.kit import sse
 from server.kit.clock import new_id
-from server.kit.db import commit, db, release
+from server.kit.db import commit, db, one_by_one, release
 from server.langgraph_api.rendering import ending_of, event_id, is_last, told
 from server.realtime.events import Event, of_run, of_stream
 from server.realtime.log import LogTrimmed
@@ -185,6 +185,7 @@ def await_gone(run_id: uuid.UUID) -> None:
 
 def _ended(run_id: uuid.UUID) -> Run | None:
     """The run as it is now; the session lets go of it at once, so that nothing is held while somebody waits."""
+    one_by_one()
     run = db.session.get(Run, run_id, populate_existing=True)
     release()
     return run

@@ -13,7 +13,7 @@ from server.kit.db import one_by_one, release
 from server.kit.errors import Invalid, MissingJson
 from server.kit.http import body, query
 from server.langgraph_api import who
-from server.langgraph_api.dialect import new_door, uuid_or_refuse
+from server.langgraph_api.dialect import asked_list, new_door, uuid_or_refuse
 from server.langgraph_api.listening import answer_of, await_end, await_gone, started, stream_of_run, stream_of_thread, words
 from server.langgraph_api.rendering import number_after, run_shown, statuses
 from server.langgraph_api.runs_schemas import (
@@ -179,7 +179,7 @@ def _json(value: Any) -> Response:
 @query(RunsQuery)
 def list_runs(asked: Fields, thread_id: str) -> Response:
     """The runs of a thread, newest first; `select` names the fields that are wanted."""
-    selected = request.args.getlist("select")
+    selected = asked_list("select")
     unknown = sorted(set(selected) - set(SHOWN))
     if unknown:
         raise Invalid(f"Invalid select columns: {unknown}. Expected: {sorted(SHOWN)}")
@@ -228,7 +228,7 @@ def follow_run_by_id(asked: Fields, run_id: str) -> Response:
 
 def _followed(run: Run, asked: Fields, place: str) -> Response:
     after = number_after(request.headers.get("Last-Event-ID") or asked["last_event_id"], run)
-    modes = [mode for each in request.args.getlist("stream_mode") for mode in each.split(",") if mode]
+    modes = asked_list("stream_mode")
     unknown = [mode for mode in modes if mode not in MODES]
     if unknown:
         raise Invalid(f"{unknown[0]!r} is no stream mode: {', '.join(MODES)}.")
@@ -242,7 +242,7 @@ def _followed(run: Run, asked: Fields, place: str) -> Response:
 def follow_thread(thread_id: str) -> Response:
     """Follow the events of all runs of a thread (SSE), from now on or after `Last-Event-ID`."""
     thread = _passed(threads.own(me().id, thread_id))
-    kinds = request.args.getlist("stream_mode") + request.args.getlist("stream_modes") or ["run_modes"]
+    kinds = asked_list("stream_mode") + asked_list("stream_modes") or ["run_modes"]
     if any(kind not in THREAD_MODES for kind in kinds):
         raise Invalid(f"stream_mode is one of {', '.join(THREAD_MODES)}.")
     newest = last_number(stream_of(thread.id))

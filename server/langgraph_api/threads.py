@@ -10,7 +10,7 @@ from flask import Response, jsonify, request
 from server.accounts.who import me
 from server.kit.errors import Invalid
 from server.kit.http import body, describe, query
-from server.langgraph_api.dialect import new_door, paged
+from server.langgraph_api.dialect import asked_list, new_door, paged
 from server.langgraph_api.rendering import failure
 from server.langgraph_api.threads_schemas import (
     AtCheckpoint,
@@ -80,7 +80,7 @@ def create_thread(fields: Fields) -> Response:
 def show_thread(fields: Fields, thread_id: str) -> Response:
     """Show a thread, with the state that its last run left. Refused: 404 there is none of that name."""
     thread = actions.own(me().id, thread_id)
-    return jsonify({**thread_shown(thread), **(_ttl(thread) if "ttl" in fields["include"].split(",") else {})})
+    return jsonify({**thread_shown(thread), **(_ttl(thread) if "ttl" in asked_list("include") else {})})
 
 
 @door.patch("/threads/<thread_id>")
@@ -170,7 +170,7 @@ def show_state(fields: Fields, thread_id: str) -> Response:
     Refused: 404 there is no such thread or its graph is gone, 409 the state cannot be read, 503 no worker answers.
     """
     told = states.state(actions.own(me().id, thread_id), subgraphs=fields["subgraphs"])
-    return jsonify(_selected(told, request.args.getlist("select")))
+    return jsonify(_selected(told, asked_list("select")))
 
 
 @door.get("/threads/<thread_id>/state/<checkpoint_id>")
@@ -180,7 +180,7 @@ def show_state(fields: Fields, thread_id: str) -> Response:
 def show_state_at(fields: Fields, thread_id: str, checkpoint_id: str) -> Response:
     """Show the state of a thread at a checkpoint; an empty one where there is none of that id. Refused as the newest state."""
     told = states.state(actions.own(me().id, thread_id), {"checkpoint_id": checkpoint_id}, subgraphs=fields["subgraphs"])
-    return jsonify(_selected(told, request.args.getlist("select")))
+    return jsonify(_selected(told, asked_list("select")))
 
 
 @door.post("/threads/<thread_id>/state/checkpoint")
@@ -225,7 +225,7 @@ def search_history(fields: Fields, thread_id: str) -> Response:
 @answers(StateShape, many=True)
 def show_history(fields: Fields, thread_id: str) -> Response:
     """Show the states of a thread, newest first: `limit` of them (10 if you do not say), before the checkpoint of an id."""
-    return jsonify(_history(fields, thread_id, request.args.getlist("select"), limit=10))
+    return jsonify(_history(fields, thread_id, asked_list("select"), limit=10))
 
 
 # -- from the wire and to it -------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class Sweep:
             return 0
         due = (
             sa.select(Run.id)
-            .where(Run.status == "pending", Run.woken_at < after(-self.settings.wake_after_s))
+            .where(Run.status == "pending", sa.or_(Run.woken_at < after(-self.settings.wake_after_s), Run.woken_at < Run.available_at))
             .where(sa.or_(Run.available_at.is_(None), Run.available_at <= sa.func.now()))
             .order_by(Run.woken_at)
             .limit(room)

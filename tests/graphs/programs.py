@@ -8,7 +8,7 @@ import os
 from typing import Annotated, Any, TypedDict
 
 from agents import Counting
-from langchain_core.messages import AnyMessage
+from langchain_core.messages import AIMessageChunk, AnyMessage, message_chunk_to_message
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
@@ -28,7 +28,10 @@ class Voyage(TypedDict, total=False):
 def _leg(name: str) -> Any:
     async def leg(state: Voyage) -> Voyage:
         model = Counting(n=state.get("n", 3), delay=state.get("delay", 0.0), prefix=name)
-        return {"messages": [await model.ainvoke(state.get("messages", []) or "go")], "trail": [name], "pids": [os.getpid()]}
+        said = AIMessageChunk("")
+        async for chunk in model.astream(state.get("messages", []) or "go"):
+            said += chunk
+        return {"messages": [message_chunk_to_message(said)], "trail": [name], "pids": [os.getpid()]}
 
     return leg
 

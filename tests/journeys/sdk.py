@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.errors import APIStatusError
@@ -33,11 +34,15 @@ class Sdk:
         return Noun(getattr(self.client, noun), self._settled)
 
     def _settled(self, given: Any) -> Any:
-        if inspect.isasyncgen(given) or hasattr(given, "__aiter__"):
-            return self._runner.run(asyncio.wait_for(_listed(given), LIMIT_S))
         if inspect.isawaitable(given):
-            return self._runner.run(asyncio.wait_for(given, LIMIT_S))
+            return self.run(given)
+        if hasattr(given, "__aiter__"):
+            return self.run(_listed(given))
         return list(given) if isinstance(given, Iterator) else given
+
+    def run(self, story: Any) -> Any:
+        """What a coroutine of this client comes to."""
+        return self._runner.run(asyncio.wait_for(story, LIMIT_S))
 
     def close(self) -> None:
         """Close the client's connections and its event loop."""
@@ -72,7 +77,7 @@ def spoken(kind: str, person: Person) -> Iterator[Sdk]:
 
 def refused(status: int, call: Callable[[], Any]) -> str:
     """What a call is refused with, in the words for people."""
-    with pytest.raises(APIStatusError) as caught:
+    with pytest.raises((APIStatusError, httpx.HTTPStatusError)) as caught:
         call()
     assert caught.value.response.status_code == status, caught.value.response.text
     return str(caught.value.response.json()["detail"])

@@ -13,7 +13,7 @@ from tests.journeys.sdk import CLIENTS, Sdk, refused, spoken
 from tests.stack import Stack, eventually
 from tests.talk import Person
 
-LONG = "n=2000 delay=0.02"
+LONG = "for=60"
 
 
 @pytest.fixture(params=CLIENTS)
@@ -106,20 +106,20 @@ def test_a_failed_run_says_so_and_no_more(sdk: Sdk, thread: str) -> None:
 
 
 def test_runs_are_stopped(sdk: Sdk, thread: str) -> None:
-    run_id = sdk.runs.create(thread, "slow", input=said(LONG), if_not_exists="create")["run_id"]
+    run_id = sdk.runs.create(thread, "waiting", input=said(LONG), if_not_exists="create")["run_id"]
     eventually(lambda: sdk.runs.get(thread, run_id)["status"] == "running", what="the run's beginning")
     sdk.runs.cancel(thread, run_id, wait=True)
     stopped = sdk.runs.get(thread, run_id)
     assert (stopped["status"], bool(stopped["cancelled_at"])) == ("interrupted", True)
     assert sdk.threads.get(thread)["status"] == "idle"
-    gone = [sdk.runs.create(thread, "slow", input=said(LONG))["run_id"] for _ in range(2)]
+    gone = [sdk.runs.create(thread, "waiting", input=said(LONG))["run_id"] for _ in range(2)]
     sdk.runs.cancel_many(thread_id=thread, run_ids=gone, action="rollback")
     eventually(lambda: [each["run_id"] for each in sdk.runs.list(thread)] == [run_id], what="the end of what is taken back")
 
 
 @pytest.mark.parametrize(("strategy", "statuses"), [("interrupt", ["success", "interrupted"]), ("rollback", ["success"])])
 def test_a_second_run_takes_the_place_of_the_first(sdk: Sdk, thread: str, strategy: Any, statuses: list[str]) -> None:
-    sdk.runs.create(thread, "slow", input=said(LONG), if_not_exists="create")
+    sdk.runs.create(thread, "waiting", input=said(LONG), if_not_exists="create")
     refused(409, lambda: sdk.runs.create(thread, "slow", input=said("n=1"), multitask_strategy="reject"))
     assert texts(sdk.runs.wait(thread, "slow", input=said("n=1"), multitask_strategy=strategy))[-1] == "1 "
     eventually(lambda: [each["status"] for each in sdk.runs.list(thread)] == statuses, what="the end of the first")

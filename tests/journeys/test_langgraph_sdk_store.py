@@ -43,7 +43,7 @@ def test_items_are_searched_and_namespaces_listed(sdk: Sdk, home: list[str]) -> 
 
 
 def test_what_cannot_be_kept_is_refused(sdk: Sdk) -> None:
-    assert "langgraph" in refused(422, lambda: sdk.store.put_item(["langgraph"], "k", {}))
+    assert "langgraph" in refused(400, lambda: sdk.store.put_item(["langgraph"], "k", {}))
 
 
 def test_two_people_with_one_namespace_never_meet(agents: Stack, sdk: Sdk, home: list[str]) -> None:

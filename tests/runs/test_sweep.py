@@ -145,6 +145,13 @@ def test_a_run_that_is_not_due_is_not_woken(settings: Settings, sweep: Sweep, ow
     assert sweep.wake_forgotten() == 0
 
 
+def test_a_run_is_woken_as_soon_as_it_is_due_and_once(settings: Settings, sweep: Sweep, owner_id: uuid.UUID) -> None:
+    run_id = accepted(owner_id)
+    age(run_id, woken_at=2, available_at=1)
+    assert sweep.wake_forgotten() == 1
+    assert sweep.wake_forgotten() == 0
+
+
 def test_of_two_sweepers_one_wakes(app: Flask, settings: Settings, owner_id: uuid.UUID) -> None:
     run_ids = [accepted(owner_id) for _ in range(20)]
     for run_id in run_ids:
