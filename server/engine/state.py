@@ -20,7 +20,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, CheckpointTuple, DeltaChannelHistory
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from psycopg import AsyncCursor, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, OperationalError
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -33,6 +33,7 @@ Returned = TypeVar("Returned")
 
 # Two processes must not set the tables up at once.
 SETUP_LOCK = 0x7061726C
+SETUP_PAUSE_S = 0.1
 READ_TRIES = 20
 MAX_UNSETTLED = 32  # writes of a run that may be under way
 READ_PAUSE_S = 0.25
@@ -68,11 +69,13 @@ class StateRoom:
         await self.pool.open(wait=True)
         self.saver = AsyncPostgresSaver(self.pool)
         async with self.pool.connection() as connection:
-            await connection.execute("SELECT pg_advisory_lock(%s)", (SETUP_LOCK,))
+            # Not waited for inside a statement: the setup makes indexes concurrently, which waits for all statements in progress.
+            while not await _is_true(connection, "SELECT pg_try_advisory_lock(%s)"):  # noqa: ASYNC110
+                await asyncio.sleep(SETUP_PAUSE_S)
             try:
                 await AsyncPostgresSaver(connection).setup()
             finally:
-                await connection.execute("SELECT pg_advisory_unlock(%s)", (SETUP_LOCK,))
+                await _is_true(connection, "SELECT pg_advisory_unlock(%s)")
 
     def close(self) -> None:
         """Write what was taken, close the connections and end the loop."""
@@ -88,6 +91,12 @@ class StateRoom:
     async def do(self, work: Coroutine[Any, Any, Returned]) -> Returned:
         """Carry out `work` on the loop from another loop."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+
+async def _is_true(connection: AsyncConnection[DictRow], sql: str) -> bool:
+    """What PostgreSQL says of the lock under which the tables are set up."""
+    found = await (await connection.execute(sql, (SETUP_LOCK,))).fetchone()
+    return found is not None and bool(next(iter(found.values())))
 
 
 class Recorder:

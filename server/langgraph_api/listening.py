@@ -24,6 +24,8 @@ from server.runs.programs import CursorUnknown
 __all__ = ["answer_of", "await_end", "await_gone", "started", "stream_of_run", "stream_of_thread", "words"]
 
 HEARTBEAT_S = 5.0
+# What everybody hears, whatever modes they ask for: how the run ended.
+ALWAYS = ("error", "end")
 # How often somebody who hangs up is looked for, where that stops the run.
 LOOK_S = 0.5
 # How long somebody who stops a run waits for its end; an agent that does not hear it is given up on before.
@@ -89,7 +91,7 @@ def _frames(run: Run, after: int, modes: frozenset[str], batches: Iterator[list[
         sent = []
         for event in batch:
             shown = told(event, chosen)
-            if shown is not None and (not modes or _mode_of(shown[0]) in modes):
+            if shown is not None and (not modes or _mode_of(shown[0]) in modes or shown[0] in ALWAYS):
                 sent.append(sse.frame(*shown, number=event_id(run.id, event.run_seq or 0)))
         if sent:
             yield b"".join(sent)

@@ -26,7 +26,7 @@ from server.langgraph_api.runs_schemas import (
     RunsQuery,
     StreamQuery,
 )
-from server.langgraph_api.starting import start_run
+from server.langgraph_api.starting import checked, start_run
 from server.langgraph_api.who import allowed
 from server.realtime.log import last_number
 from server.runs import programs
@@ -121,6 +121,8 @@ def wait_for_stateless_run(fields: Fields) -> Response:
 def create_batch() -> Response:
     """Start several runs, each on a thread of its own; all of the list is checked before the first is started."""
     wanted = [NewRun().load(each) for each in _list_of_objects()]
+    for fields in wanted:
+        checked(me().id, fields["assistant_id"], fields, None)
     started = [_started(fields, None) for fields in wanted]
     return _json([run_shown(run, str(run.thread_key), words()) for run in started])
 

@@ -25,7 +25,7 @@ from server.runs.threads import actions as threads
 from server.runs.threads.models import Thread, stream_of
 from server.settings import Settings
 
-__all__ = ["ENDED", "NothingToResume", "start_run"]
+__all__ = ["ENDED", "NothingToResume", "checked", "start_run"]
 
 # The task that follows a run with a webhook.
 ENDED = "langgraph.ended"
@@ -69,8 +69,7 @@ def start_run(
     earlier = _earlier(owner_id, idempotency_key)
     if earlier is not None:
         return earlier
-    assistant = assistants.resolve(owner_id, assistant_id)
-    _refuse_nonsense(payload, thread)
+    assistant = checked(owner_id, assistant_id, payload, thread)
     settings: Settings = current_app.config["SETTINGS"]
     wanted = _wanted(owner_id, assistant, payload, thread, settings, auth or {})
     wanted = replace(wanted, id=run_id or wanted.id, idempotency_key=idempotency_key)
@@ -122,6 +121,13 @@ def _wanted(
         available_at=after(delay_s) if delay_s > 0 else None,
         then=ENDED if payload.get("webhook") else None,
     )
+
+
+def checked(owner_id: uuid.UUID, assistant_id: str, payload: Fields, thread: Thread | None) -> assistants.Assistant:
+    """The assistant of a run that makes sense; nothing is changed. Raises as `start_run` does."""
+    assistant = assistants.resolve(owner_id, assistant_id)
+    _refuse_nonsense(payload, thread)
+    return assistant
 
 
 def _earlier(owner_id: uuid.UUID, key: str | None) -> Run | None:

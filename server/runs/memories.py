@@ -11,10 +11,10 @@ from flask import Flask
 
 from server.agents import catalogue
 from server.agents.memory import actions
+from server.agents.memory.rules import EmbeddingFailed
 from server.engine.job import AgentSource
 from server.engine.recall import Lifetimes, Op, Purpose
 from server.engine.room import Engine
-from server.kit.errors import Unavailable
 
 __all__ = ["WorkerMemory"]
 
@@ -39,17 +39,17 @@ class WorkerMemory:
             return actions.lifetimes()
 
     def embed(self, texts: Sequence[str], purpose: Purpose) -> list[list[float]]:
-        """The vectors of texts by the embedding of the configuration; needs an app context, and blocks. Raises Unavailable."""
+        """The vectors of texts by the embedding of the configuration; needs an app context, and blocks. Raises EmbeddingFailed."""
         config = catalogue.config()
         name = config.store_index.embed if config.store_index else ""
         if not name:
-            raise Unavailable("The configuration names no embedding any more.", code="embedding_failed")
+            raise EmbeddingFailed("The configuration names no embedding any more.")
         source = AgentSource("store.index", name, config.folder, config.env, config.dependencies)
         try:
             return self._engine().embed(source, texts, purpose)
         except Exception as error:  # code of the user's or a provider's; what it says stays in the log
             log.warning("memory.embedding_failed", extra={"facts": {"kind": type(error).__name__}}, exc_info=error)
-            raise Unavailable(f"The embedding {_shown(name)} does not answer.", code="embedding_failed") from None
+            raise EmbeddingFailed(f"The embedding {_shown(name)} does not answer.") from None
 
 
 def _shown(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from typing import Any
 
@@ -18,6 +19,8 @@ from server.runs.host import Host
 __all__ = ["execute", "forget_threads", "host", "take"]
 
 log = logging.getLogger(__name__)
+
+CANNOT_START = 5  # exit code of a worker that could not begin
 
 _hosts: list[Host] = []
 _alones: list[Alone] = []
@@ -49,6 +52,16 @@ def host() -> Host:
 
 @signals.worker_init.connect
 def _begin(**_: Any) -> None:
+    try:
+        _hosts_begin()
+    except BaseException:
+        # Celery would go on without, and take tasks that then all fail. The supervisor starts another worker.
+        log.critical("worker.cannot_start", exc_info=True)
+        logging.shutdown()
+        os._exit(CANNOT_START)
+
+
+def _hosts_begin() -> None:
     app: Flask = celery.flask_app
     alone = Alone(app)
     started = Host(app, hand_on=alone.take)

@@ -216,7 +216,7 @@ def run_codes() -> Iterator[str]:
             if isinstance(node, ast.Dict):
                 pairs = zip(node.keys, node.values, strict=True)
                 yield from (value.value for key, value in pairs if is_text(key, "code") and is_text(value))
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_error" and is_text(node.args[0]):
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "problem" and is_text(node.args[0]):
                 yield node.args[0].value
             elif isinstance(node, ast.Tuple) and len(node.elts) == 3 and is_text(node.elts[0]) and is_verdict(node.elts[2]):
                 yield node.elts[0].value

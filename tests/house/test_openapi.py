@@ -18,7 +18,7 @@ from tests.accounts.factories import Person, ask, new_person
 
 ROOT = Path(__file__).parents[2]
 # What anybody may ask for; every other route wants to know who asks.
-FOR_ANYBODY = {"web.ping", "web.show_health", "accounts.register", "accounts.login", *TOKEN_ONLY}
+FOR_ANYBODY = {"web.ping", "web.show_health", "info.info", "info.is_ok", "accounts.register", "accounts.login", *TOKEN_ONLY}
 # The page that explains a door to those who call it.
 PAGES = {"accounts": "accounts.md", "workspaces": "accounts.md"}
 

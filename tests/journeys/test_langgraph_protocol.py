@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +18,7 @@ from langgraph_sdk.client import LangGraphClient
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.journeys.javascript import installed, needs_npm, told
 from tests.stack import ROOT, Stack
 from tests.talk import Person
 
@@ -138,14 +136,9 @@ def test_pythons_client_gets_messages_and_failures(ada: Person) -> None:
 # -- JavaScript's client -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node.js with npm")
+@needs_npm
 def test_javascripts_client_streams_talks_answers_and_comes_back(ada: Person) -> None:
-    if not (FOLDER / "node_modules" / ".package-lock.json").exists():
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, capture_output=True, timeout=200)
-    words = ["node", "--experimental-websocket", "journey.js", ada.base_url, ada.tokens["access_token"]]
-    done = subprocess.run(words, cwd=FOLDER, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=150, check=False)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    said = told(installed(FOLDER), "--experimental-websocket", "journey.js", ada.base_url, ada.tokens["access_token"])
     assert said["output"] == {"name": "x", "trail": ["a", "b", "c"]}
     assert said["methods"] == ["checkpoints", "tasks", "updates", "values"]
     assert said["tree"]["tree"]["status"] == "completed"

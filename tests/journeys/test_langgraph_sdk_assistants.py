@@ -26,7 +26,9 @@ def test_every_method_of_the_sdk_has_a_story(noun: str) -> None:
 
 def test_an_assistant_is_made_changed_and_deleted(sdk: Sdk) -> None:
     wanted = str(uuid.uuid4())
-    made = sdk.assistants.create("slow", {"tags": ["t"]}, context={"tone": "kind"}, metadata={"by": wanted}, assistant_id=wanted, name="Kind")
+    made = sdk.assistants.create(
+        "slow", {"tags": ["t"]}, context={"tone": "kind"}, metadata={"by": wanted}, assistant_id=wanted, name="Kind"
+    )
     assert (made["assistant_id"], made["version"], made["config"]["configurable"]) == (wanted, 1, {"tone": "kind"})
     assert sdk.assistants.get(wanted) == made
     assert sdk.assistants.create("slow", assistant_id=wanted, if_exists="do_nothing") == made

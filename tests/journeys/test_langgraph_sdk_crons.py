@@ -25,10 +25,12 @@ def sdk(request: pytest.FixtureRequest, ada: Person) -> Iterator[Sdk]:
 
 def test_a_cron_is_made_found_changed_and_deleted(sdk: Sdk) -> None:
     mark = {"mark": uuid.uuid4().hex}
-    end = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=2000)
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(days=2000)
     made: Any = sdk.crons.create("slow", schedule=YEARLY, input={"messages": []}, metadata=mark, timezone="Europe/Berlin", end_time=end)
     asked = {"assistant_id": str(system_id("slow")), "metadata": mark}
-    assert [cron["cron_id"] for cron in sdk.crons.search(**asked, enabled=True, sort_by="created_at", sort_order="desc")] == [made["cron_id"]]
+    assert [cron["cron_id"] for cron in sdk.crons.search(**asked, enabled=True, sort_by="created_at", sort_order="desc")] == [
+        made["cron_id"]
+    ]
     assert sdk.crons.count(**asked) == 1
     changed = sdk.crons.update(made["cron_id"], schedule="@daily", enabled=False, metadata={"more": 1}, end_time=None)
     assert (changed["schedule"], changed["enabled"], changed["end_time"]) == ("@daily", False, None)

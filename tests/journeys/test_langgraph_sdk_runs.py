@@ -38,7 +38,13 @@ def texts(values: dict[str, Any]) -> list[str]:
 def test_a_run_is_started_waited_for_looked_up_and_deleted(sdk: Sdk, thread: str) -> None:
     noted: list[Any] = []
     run = sdk.runs.create(
-        thread, "slow", input=said("n=3"), metadata={"by": "test"}, if_not_exists="create", stream_mode=["values"], on_run_created=noted.append
+        thread,
+        "slow",
+        input=said("n=3"),
+        metadata={"by": "test"},
+        if_not_exists="create",
+        stream_mode=["values"],
+        on_run_created=noted.append,
     )
     assert (run["status"], run["thread_id"], run["assistant_id"]) == ("pending", thread, str(system_id("slow")))
     assert noted == [{"run_id": run["run_id"], "thread_id": thread}]

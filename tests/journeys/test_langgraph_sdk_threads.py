@@ -94,7 +94,7 @@ def test_somebody_who_joins_a_thread_hears_its_runs(ada: Person) -> None:
     with spoken("sync", ada) as sdk:
         sdk.threads.create(thread_id=thread)
         heard = list(_until_done(sdk.client.threads.join_stream(thread, stream_mode=["run_modes"]), sdk, thread))
-        assert [part.event for part in heard][0] == "metadata"
+        assert heard[0].event == "metadata"
         assert texts(heard[-2].data) == ["n=2", "1 2 "]
         again = _first(sdk.client.threads.join_stream(thread, last_event_id="-1"), len(heard))
         assert [(part.event, part.data) for part in again] == [(part.event, part.data) for part in heard]

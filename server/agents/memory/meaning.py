@@ -9,12 +9,12 @@ from typing import Any
 
 from server.agents.config import StoreIndex
 from server.agents.memory import ngrams
+from server.agents.memory.rules import EmbeddingFailed
 from server.agents.memory.texts import texts_at
 from server.agents.memory.vectors import packed, signs
 from server.engine.recall import Find, Purpose, Put
 from server.kit import offload
 from server.kit.asking import ask
-from server.kit.errors import Unavailable
 
 __all__ = ["EMBED", "Embed", "Sense", "Vector", "asked", "made_by", "sense_of_puts", "vectors_of_queries"]
 
@@ -91,7 +91,7 @@ def _vectors(index: StoreIndex, texts: Sequence[str], embed: Embed, purpose: Pur
 
 def _checked(vectors: list[Vector], count: int, index: StoreIndex) -> list[Vector]:
     if len(vectors) != count or any(len(vector) != index.dims for vector in vectors):
-        raise Unavailable(f"The embedding {index.embed} does not make vectors of {index.dims} numbers.", code="embedding_failed")
+        raise EmbeddingFailed(f"The embedding {index.embed} does not make vectors of {index.dims} numbers.")
     if not all(math.isfinite(math.fsum(vector)) for vector in vectors):
-        raise Unavailable(f"The embedding {index.embed} made a vector that is no direction.", code="embedding_failed")
+        raise EmbeddingFailed(f"The embedding {index.embed} made a vector that is no direction.")
     return vectors

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from server.engine.recall import Find, Forget, Get, Namespace, Namespaces, Op, Put
-from server.kit.errors import Invalid, Refusal, TooLarge
+from server.kit.errors import Invalid, Refusal, TooLarge, Unavailable
 
-__all__ = ["check", "encoded", "end_of", "namespace_of", "path_of"]
+__all__ = ["EmbeddingFailed", "SearchTooWide", "ValueTooLarge", "check", "encoded", "end_of", "namespace_of", "path_of"]
 
 MAX_NAME_BYTES = 1024  # of a path, and of a key: both stand in an index, whose entries hold 2,700
 MAX_VALUE_BYTES = 2**20
@@ -26,6 +26,24 @@ ROOM = 16  # levels around a value in an answer or an event: what can be stored 
 RESERVED_ROOT = "langgraph"
 ANY_LABEL = "*"
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class ValueTooLarge(TooLarge):
+    """The value is larger than it may be."""
+
+    code = "value_too_large"
+
+
+class SearchTooWide(Invalid):
+    """The search takes too long: name a longer namespace."""
+
+    code = "search_too_wide"
+
+
+class EmbeddingFailed(Unavailable):
+    """The embedding does not answer, or makes vectors of another size."""
+
+    code = "embedding_failed"
 
 
 def path_of(namespace: Namespace) -> str:
@@ -55,7 +73,7 @@ def encoded(value: Any, what: str) -> bytes:
 
 
 def check(op: Op) -> None:
-    """Raises Refusal (400), Invalid (422) or TooLarge (413) for an operation that cannot be carried out."""
+    """Raises Refusal (400), Invalid (422) or ValueTooLarge (413) for an operation that cannot be carried out."""
     CHECKS[type(op)](op)
 
 
@@ -72,7 +90,7 @@ def _check_put(op: Put) -> None:
         raise Refusal(f'Root label for namespace cannot be "{RESERVED_ROOT}". Got: {op.namespace!r}')
     _check_key(op.key)
     if len(encoded(_surrounded(dict(op.value)), "The value")) - 2 * ROOM > MAX_VALUE_BYTES:
-        raise TooLarge(f"The value is larger than {MAX_VALUE_BYTES} bytes of JSON.", code="value_too_large")
+        raise ValueTooLarge(f"The value is larger than {MAX_VALUE_BYTES} bytes of JSON.")
     if op.index:
         _check_index(op.index)
     if op.ttl_minutes is not None and not 0 < op.ttl_minutes <= MAX_TTL_MINUTES:

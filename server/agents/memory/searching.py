@@ -14,12 +14,11 @@ from sqlalchemy.exc import OperationalError
 from server.agents.memory.filters import matching
 from server.agents.memory.meaning import Vector
 from server.agents.memory.models import COLUMNS, MemoryItem, lives, remembered, within
-from server.agents.memory.rules import ANY_LABEL, namespace_of, path_of
+from server.agents.memory.rules import ANY_LABEL, SearchTooWide, namespace_of, path_of
 from server.agents.memory.vectors import nearness, signs
 from server.engine.recall import Find, Namespace, Namespaces, Remembered
 from server.kit import offload
 from server.kit.db import db, rollback
-from server.kit.errors import Invalid
 
 __all__ = ["Place", "Found", "found", "items_at", "namespaces", "nearest"]
 
@@ -103,7 +102,7 @@ def _scored(page: Sequence[tuple[uuid.UUID, float]]) -> list[Found]:
 
 @contextmanager
 def _in_time() -> Iterator[None]:
-    """Let the database look for LOOK_S at most. Raises Invalid where that is not enough."""
+    """Let the database look for LOOK_S at most. Raises SearchTooWide where that is not enough."""
     db.session.execute(sa.text(f"SET LOCAL statement_timeout = '{LOOK_S}s'"))
     try:
         yield
@@ -111,7 +110,7 @@ def _in_time() -> Iterator[None]:
         if not isinstance(error.orig, QueryCanceled):
             raise
         rollback()
-        raise Invalid(f"The search takes longer than {LOOK_S} s: name a longer namespace.", code="search_too_wide") from None
+        raise SearchTooWide(f"The search takes longer than {LOOK_S} s: name a longer namespace.") from None
 
 
 def _begins(namespace: Namespace) -> sa.ColumnElement[bool]:

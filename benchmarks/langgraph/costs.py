@@ -1,0 +1,87 @@
+"""What processes cost: the processor's time and the memory of whole families of processes, read from /proc (Linux)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Meter", "Spent", "family", "memory_mb"]
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+PROCESSORS = os.cpu_count() or 1
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat after the name; the first is the state."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def family(roots: Iterable[int]) -> set[int]:
+    """These processes and all that descend from them."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError, IndexError):
+                children.setdefault(int(_stat(int(entry))[1]), []).append(int(entry))
+    found: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children.get(pid, [])
+    return found
+
+
+def _processor_s(roots: Iterable[int]) -> float:
+    """Seconds of processor time that a family has used so far, with those of its dead."""
+    ticks = 0
+    for pid in family(roots):
+        with suppress(OSError, IndexError):
+            ticks += sum(map(int, _stat(pid)[11:15]))  # utime, stime, and the same of children that were waited for
+    return ticks * TICK_S
+
+
+def _machine_s() -> float:
+    """Seconds that all processors of the machine were busy so far."""
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
+    return (user + nice + system + irq + softirq) * TICK_S
+
+
+def memory_mb(roots: Iterable[int]) -> float:
+    """Memory of a family, in MB (10^6 bytes): the sum of its proportional set sizes, so that what is shared counts once."""
+    total_kb = 0
+    for pid in family(roots):
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total_kb += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return total_kb * 1024 / 1e6
+
+
+@dataclass
+class Spent:
+    """What a stretch of time has cost. others: the share of the machine that somebody else used meanwhile."""
+
+    wall_s: float
+    processor_s: float
+    others: float
+
+
+class Meter:
+    """Measures from its making to `read`. roots: the families that count, the client's own among them."""
+
+    def __init__(self, roots: Iterable[int]) -> None:
+        self._roots = [*roots, os.getpid()]
+        self._began = self._now()
+
+    def _now(self) -> tuple[float, float, float]:
+        return time.perf_counter(), _processor_s(self._roots), _machine_s()
+
+    def read(self) -> Spent:
+        """What it has cost until now."""
+        wall_s, processor_s, machine_s = (now - then for now, then in zip(self._now(), self._began, strict=True))
+        return Spent(wall_s, processor_s, max(0.0, machine_s - processor_s) / (wall_s * PROCESSORS))

@@ -1,0 +1,198 @@
+"""What is measured, a function for each piece of work; each gives figures by name, in the units that the name says."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from benchmarks.langgraph.calls import Line, Streamed
+from benchmarks.langgraph.costs import Meter, memory_mb
+from benchmarks.langgraph.servers import Server
+
+__all__ = ["Figures", "background", "idle_streams", "memory_at_rest", "run_and_wait", "stream_tokens", "thread_creation", "warm"]
+
+Figures = dict[str, float]
+TOKENS = 1000
+POLL_S = 0.05
+TOKEN = b"event: messages"
+# Nobody listens that long: the streams of a run that waits are left open and cut.
+FOREVER_S = 3600
+
+
+def said(text: str) -> dict[str, Any]:
+    """An input: one message."""
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def _lines(server: Server, clients: int) -> list[Line]:
+    return [Line(server.base_url, server.headers) for _ in range(clients)]
+
+
+async def _shared(lines: Sequence[Line], times: int, work: Callable[[Line], Awaitable[Any]]) -> tuple[list[Any], list[float]]:
+    """What `times` pieces of work gave, shared among the clients, and how many seconds each took."""
+    numbers = iter(range(times))
+    gave: list[Any] = []
+    took_s: list[float] = []
+
+    async def client(line: Line) -> None:
+        for _ in numbers:
+            began = time.perf_counter()
+            gave.append(await work(line))
+            took_s.append(time.perf_counter() - began)
+
+    try:
+        await asyncio.gather(*map(client, lines))
+    finally:
+        for line in lines:
+            line.close()
+    return gave, took_s
+
+
+def _spread(took_s: Sequence[float]) -> Figures:
+    ordered = sorted(took_s)
+    return {"p50_ms": statistics.median(ordered) * 1000, "p95_ms": ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))] * 1000}
+
+
+def _cost(meter: Meter, times: int) -> Figures:
+    spent = meter.read()
+    return {"per_s": times / spent.wall_s, "cpu_ms": spent.processor_s / times * 1000, "others": spent.others}
+
+
+async def warm(server: Server) -> None:
+    """Each agent once, and a few runs at once, so that nothing is measured that happens only at a start."""
+    lines = _lines(server, 1)
+    await _shared(lines, 3, lambda line: line.stream("/runs/stream", _speaking(10), token=TOKEN))
+    await run_and_wait(server, clients=16, times=64)
+
+
+async def run_and_wait(server: Server, *, clients: int, times: int, thread: bool = False) -> Figures:
+    """A trivial run, and its answer. thread: on a thread of the client's own, which grows; else without one."""
+    lines = _lines(server, clients)
+    paths = {}
+    for line in lines:
+        paths[line] = f"/threads/{(await line.call('POST', '/threads', {}))['thread_id']}/runs/wait" if thread else "/runs/wait"
+    meter = Meter(server.pids.values())
+
+    async def once(line: Line) -> None:
+        answer = await line.call("POST", paths[line], {"assistant_id": "echo", "input": said("hello")})
+        assert answer["messages"][-1]["content"] == "You said it.", answer
+
+    _, took_s = await _shared(lines, times, once)
+    return {**_spread(took_s), **_cost(meter, times)}
+
+
+async def background(server: Server, *, clients: int, times: int) -> Figures:
+    """Trivial runs that nobody waits for, each on a new thread: accepted, and all of them completed."""
+    made, _ = await _shared(_lines(server, clients), times, lambda line: line.call("POST", "/threads", {}))
+    threads = iter([thread["thread_id"] for thread in made])
+    meter = Meter(server.pids.values())
+    began = time.perf_counter()
+
+    async def once(line: Line) -> tuple[str, str]:
+        thread_id = next(threads)
+        run = await line.call("POST", f"/threads/{thread_id}/runs", {"assistant_id": "echo", "input": said("hello")})
+        return thread_id, run["run_id"]
+
+    runs, took_s = await _shared(_lines(server, clients), times, once)
+    accepted_s = time.perf_counter() - began
+    line = _lines(server, 1)[0]
+    for thread_id, _ in reversed(runs[-clients:]):
+        while (await line.call("GET", f"/threads/{thread_id}"))["status"] == "busy":
+            await asyncio.sleep(POLL_S / 5)
+    while await line.call("POST", "/threads/search", {"status": "busy", "limit": 1}):
+        await asyncio.sleep(POLL_S)
+    completed_s = time.perf_counter() - began
+    figures = {"accepted_per_s": times / accepted_s, "completed_per_s": times / completed_s, **_spread(took_s), **_cost(meter, times)}
+    statuses = [(await line.call("GET", f"/threads/{thread_id}/runs/{run_id}"))["status"] for thread_id, run_id in runs]
+    line.close()
+    assert set(statuses) == {"success"}, {status: statuses.count(status) for status in set(statuses)}
+    return figures
+
+
+def _speaking(tokens: int) -> dict[str, Any]:
+    return {"assistant_id": "speak", "input": said(str(tokens)), "stream_mode": ["messages-tuple"]}
+
+
+async def stream_tokens(server: Server, *, clients: int, times: int) -> Figures:
+    """Runs of a thousand tokens, each token an event."""
+    meter = Meter(server.pids.values())
+    streams: list[Streamed]
+    streams, _ = await _shared(
+        _lines(server, clients), times, lambda line: line.stream("/runs/stream", _speaking(TOKENS), token=TOKEN)
+    )
+    spent = meter.read()
+    short = [each.tokens for each in streams if each.tokens < TOKENS]
+    assert not short, f"streams of fewer than {TOKENS} tokens: {short}"
+    return {
+        "first_event_ms": statistics.median(each.first_s for each in streams) * 1000,
+        "first_token_ms": statistics.median(each.first_token_s for each in streams) * 1000,
+        "tokens_per_s": times * TOKENS / spent.wall_s,
+        "cpu_ms_per_token": spent.processor_s / (times * TOKENS) * 1000,
+        "others": spent.others,
+    }
+
+
+async def memory_at_rest(server: Server) -> Figures:
+    """All processes of the server, and those of its database and Redis, after what was done so far."""
+    await asyncio.sleep(1)
+    total = memory_mb(server.pids.values())
+    ground = memory_mb([pid for name, pid in server.pids.items() if name in ("database", "redis")])
+    return {"total_mb": total, "servers_mb": total - ground, "ground_mb": ground, "ready_s": server.ready_s}
+
+
+async def thread_creation(server: Server, *, clients: int, times: int) -> Figures:
+    """Threads, made one after the other by each client."""
+    meter = Meter(server.pids.values())
+    _, took_s = await _shared(_lines(server, clients), times, lambda line: line.call("POST", "/threads", {}))
+    return {**_spread(took_s), **_cost(meter, times)}
+
+
+async def idle_streams(server: Server, *, streams: int) -> Figures:
+    """Streams that are open while nothing is said: what they cost the process that holds them."""
+    line = _lines(server, 1)[0]
+    thread_id = (await line.call("POST", "/threads", {}))["thread_id"]
+    run = await line.call("POST", f"/threads/{thread_id}/runs", {"assistant_id": "wait", "input": said(str(FOREVER_S))})
+    path = f"/threads/{thread_id}/runs/{run['run_id']}/stream"
+    holder = [pid for name, pid in server.pids.items() if name.startswith("web") or name == "server"]
+    before_mb, redis_before = memory_mb(holder), _redis_connections(server)
+    lines = _lines(server, streams)
+    began = time.perf_counter()
+    try:
+        for group in _batched(lines, 16):
+            await asyncio.gather(*(each.listen(path) for each in group))
+        connected_s = time.perf_counter() - began
+        await asyncio.sleep(2)
+        meter = Meter(server.pids.values())
+        await asyncio.sleep(10)
+        spent = meter.read()
+        return {
+            "before_mb": before_mb,
+            "with_mb": memory_mb(holder),
+            "connect_s": connected_s,
+            "redis_connections": _redis_connections(server) - redis_before,
+            "idle_cpu": spent.processor_s / spent.wall_s,
+        }
+    finally:
+        for each in lines:
+            each.close()
+        with suppress(Exception):
+            await line.call("POST", f"/threads/{thread_id}/runs/{run['run_id']}/cancel", {})
+        line.close()
+
+
+def _batched(items: Sequence[Line], size: int) -> list[Sequence[Line]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _redis_connections(server: Server) -> float:
+    """How many connections its Redis has; the one that asks is counted each time."""
+    if not server.redis_url:
+        return 0
+    import redis
+
+    with redis.Redis.from_url(server.redis_url) as asked:
+        return float(asked.info("clients")["connected_clients"])
