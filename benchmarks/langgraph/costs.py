@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +37,19 @@ def family(roots: Iterable[int]) -> set[int]:
     return found
 
 
-def _processor_s(roots: Iterable[int]) -> float:
-    """Seconds of processor time that a family has used so far, with those of its dead."""
+def _processor_s(pids: Iterable[int]) -> float:
+    """Seconds of processor time that these processes have used so far, and those of their dead."""
     ticks = 0
-    for pid in family(roots):
+    for pid in pids:
         with suppress(OSError, IndexError):
             ticks += sum(map(int, _stat(pid)[11:15]))  # utime, stime, and the same of children that were waited for
     return ticks * TICK_S
+
+
+def _families(roots: Mapping[str, int]) -> dict[str, set[int]]:
+    """The processes of each root; one that descends from another root is counted with the nearer one."""
+    whole = {name: family([pid]) for name, pid in roots.items()}
+    return {name: pids - set().union(*(whole[each] for each in roots if each != name and roots[each] in pids)) for name, pids in whole.items()}
 
 
 def _machine_s() -> float:
@@ -64,24 +70,31 @@ def memory_mb(roots: Iterable[int]) -> float:
 
 @dataclass
 class Spent:
-    """What a stretch of time has cost. others: the share of the machine that somebody else used meanwhile."""
+    """What a stretch of time has cost. parts: seconds of processor time by family; others: the share of the machine that somebody else used."""
 
     wall_s: float
-    processor_s: float
+    parts: dict[str, float]
     others: float
+
+    @property
+    def processor_s(self) -> float:
+        """Seconds of processor time of all families together."""
+        return sum(self.parts.values())
 
 
 class Meter:
-    """Measures from its making to `read`. roots: the families that count, the client's own among them."""
+    """Measures from its making to `read`. roots: a process by what it is; its family counts. The client counts too."""
 
-    def __init__(self, roots: Iterable[int]) -> None:
-        self._roots = [*roots, os.getpid()]
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        self._roots = {**roots, "client": os.getpid()}
         self._began = self._now()
 
-    def _now(self) -> tuple[float, float, float]:
-        return time.perf_counter(), _processor_s(self._roots), _machine_s()
+    def _now(self) -> tuple[float, float, dict[str, float]]:
+        return time.perf_counter(), _machine_s(), {name: _processor_s(pids) for name, pids in _families(self._roots).items()}
 
     def read(self) -> Spent:
         """What it has cost until now."""
-        wall_s, processor_s, machine_s = (now - then for now, then in zip(self._now(), self._began, strict=True))
-        return Spent(wall_s, processor_s, max(0.0, machine_s - processor_s) / (wall_s * PROCESSORS))
+        wall, machine, parts = self._now()
+        wall_s, machine_s = wall - self._began[0], machine - self._began[1]
+        spent = {name: each - self._began[2][name] for name, each in parts.items()}
+        return Spent(wall_s, spent, max(0.0, machine_s - sum(spent.values())) / (wall_s * PROCESSORS))

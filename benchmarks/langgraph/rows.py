@@ -59,7 +59,8 @@ def _spread(took_s: Sequence[float]) -> Figures:
 
 def _cost(meter: Meter, times: int) -> Figures:
     spent = meter.read()
-    return {"per_s": times / spent.wall_s, "cpu_ms": spent.processor_s / times * 1000, "others": spent.others}
+    parts = {f"cpu_ms_{name.partition('-')[0]}": each / times * 1000 for name, each in spent.parts.items()}
+    return {"per_s": times / spent.wall_s, "cpu_ms": spent.processor_s / times * 1000, **parts, "others": spent.others}
 
 
 async def warm(server: Server) -> None:
@@ -75,7 +76,7 @@ async def run_and_wait(server: Server, *, clients: int, times: int, thread: bool
     paths = {}
     for line in lines:
         paths[line] = f"/threads/{(await line.call('POST', '/threads', {}))['thread_id']}/runs/wait" if thread else "/runs/wait"
-    meter = Meter(server.pids.values())
+    meter = Meter(server.pids)
 
     async def once(line: Line) -> None:
         answer = await line.call("POST", paths[line], {"assistant_id": "echo", "input": said("hello")})
@@ -89,7 +90,7 @@ async def background(server: Server, *, clients: int, times: int) -> Figures:
     """Trivial runs that nobody waits for, each on a new thread: accepted, and all of them completed."""
     made, _ = await _shared(_lines(server, clients), times, lambda line: line.call("POST", "/threads", {}))
     threads = iter([thread["thread_id"] for thread in made])
-    meter = Meter(server.pids.values())
+    meter = Meter(server.pids)
     began = time.perf_counter()
 
     async def once(line: Line) -> tuple[str, str]:
@@ -119,7 +120,7 @@ def _speaking(tokens: int) -> dict[str, Any]:
 
 async def stream_tokens(server: Server, *, clients: int, times: int) -> Figures:
     """Runs of a thousand tokens, each token an event."""
-    meter = Meter(server.pids.values())
+    meter = Meter(server.pids)
     streams: list[Streamed]
     streams, _ = await _shared(
         _lines(server, clients), times, lambda line: line.stream("/runs/stream", _speaking(TOKENS), token=TOKEN)
@@ -146,7 +147,7 @@ async def memory_at_rest(server: Server) -> Figures:
 
 async def thread_creation(server: Server, *, clients: int, times: int) -> Figures:
     """Threads, made one after the other by each client."""
-    meter = Meter(server.pids.values())
+    meter = Meter(server.pids)
     _, took_s = await _shared(_lines(server, clients), times, lambda line: line.call("POST", "/threads", {}))
     return {**_spread(took_s), **_cost(meter, times)}
 
@@ -166,7 +167,7 @@ async def idle_streams(server: Server, *, streams: int) -> Figures:
             await asyncio.gather(*(each.listen(path) for each in group))
         connected_s = time.perf_counter() - began
         await asyncio.sleep(2)
-        meter = Meter(server.pids.values())
+        meter = Meter(server.pids)
         await asyncio.sleep(10)
         spent = meter.read()
         return {

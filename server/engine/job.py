@@ -90,6 +90,7 @@ class Outcome:
     """How an attempt ended. status: success, error, timeout, cancelled or interrupted.
 
     output: a chat's answer. values: the JSON text of the state that a program's run has left, however it ended; None if it left none.
+    last_words: what is to be said with the end and not before, as (kind, JSON text): who hears a question may answer it at once.
     """
 
     status: str
@@ -97,6 +98,7 @@ class Outcome:
     error: dict[str, Any] | None = None
     interrupts: list[dict[str, Any]] | None = None
     values: bytes | None = None
+    last_words: Sequence[tuple[str, bytes]] = ()
 
 
 class Emit(Protocol):

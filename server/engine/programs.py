@@ -48,6 +48,7 @@ class Program:
         self._asked: list[dict[str, Any]] = []
         self._has_ended_one = False
         self._telling: Telling | None = None
+        self._last_words: list[tuple[str, bytes]] = []
         self._said_bytes = 0
         self._messages: dict[str, BaseMessage] = {}
         asked = {MODES.get(mode, mode) for mode in options.modes if mode != "events"}
@@ -122,7 +123,7 @@ class Program:
             told = to_json(_with_checkpoint(part) if mode == "debug" else part)
             if mode == "values" and not namespace and "__interrupt__" not in _keys(part):
                 self._told_values = told
-            self._say(mode, namespace, told)
+            self._say(mode, namespace, told, is_question=_asks(mode, part))
 
     def _note(self, mode: str, part: Any) -> None:
         """Remember the state that the graph is in, and that it waits."""
@@ -158,11 +159,16 @@ class Program:
             self._messages[name] = message
             self._say("messages/complete", namespace, to_json([message]))
 
-    def _say(self, name: str, namespace: Sequence[str], told: bytes) -> None:
+    def _say(self, name: str, namespace: Sequence[str], told: bytes, *, is_question: bool = False) -> None:
+        """Pass it on; a question only with the end of the run, when it is stored and may be answered."""
         self._said_bytes += len(told)
         if len(told) > self._job.max_output_bytes or self._said_bytes > MAX_OUTPUTS_SAID * self._job.max_output_bytes:
             raise TooMuch
-        self._emit(f"{name}|{'|'.join(namespace)}" if namespace else name, told)
+        kind = f"{name}|{'|'.join(namespace)}" if namespace else name
+        if is_question:
+            self._last_words.append((kind, told))
+        else:
+            self._emit(kind, told)
 
     async def outcome(self, graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> Outcome:
         """How it ended, once the graph has said everything; a run that waits says for whom and what."""
@@ -170,11 +176,11 @@ class Program:
         if values is not None and len(values) > self._job.max_output_bytes:
             raise TooMuch
         if not (self._telling.is_interrupted if self._telling else self._is_interrupted):
-            return Outcome("success", values=values)
+            return Outcome("success", values=values, last_words=self._last_words)
         namespaces = {each["id"]: each["namespace"] for each in self._telling.interrupts} if self._telling else {}
         snapshot = await graph.aget_state(without_checkpoint(config))
         asked = [{**each, "namespace": namespaces.get(each["id"], [])} for each in questions(snapshot)]
-        return Outcome("interrupted", interrupts=asked, values=values)
+        return Outcome("interrupted", interrupts=asked, values=values, last_words=self._last_words)
 
     def left(self, outcome: Outcome) -> Outcome:
         """The outcome of an attempt that was cut short, with the state that it has left and the questions that are open as before."""
@@ -182,7 +188,8 @@ class Program:
         if not values or len(values) > self._job.max_output_bytes:
             values = None
         is_answered = self._has_ended_one and outcome.status != "error"
-        return dataclasses.replace(outcome, values=values, interrupts=None if is_answered else self._asked or None)
+        asked = None if is_answered else self._asked or None
+        return dataclasses.replace(outcome, values=values, interrupts=asked, last_words=self._last_words)
 
     def _left_values(self) -> bytes | None:
         values = self._telling.values if self._telling else self._values
@@ -214,6 +221,14 @@ def _name_messages(event: Mapping[str, Any]) -> None:
             for message in value if isinstance(value, (list, tuple)) else [value]:
                 if isinstance(message, BaseMessage) and message.id is None:
                     message.id = str(uuid.uuid4())
+
+
+def _asks(mode: str, part: Any) -> bool:
+    """Whether a part tells of a question."""
+    if mode in ("values", "updates"):
+        return "__interrupt__" in _keys(part)
+    about = part.get("payload") if mode == "debug" else part if mode == "tasks" else None
+    return isinstance(about, Mapping) and bool(about.get("interrupts"))
 
 
 def _keys(part: Any) -> Any:

@@ -16,14 +16,18 @@ import orjson
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import DeclarativeBase
 
 from server.settings import Settings
 
-__all__ = ["Base", "after_commit", "commit", "configure", "db", "driver_url", "one_by_one", "release", "rollback"]
+__all__ = ["Base", "after_commit", "commit", "configure", "db", "driver_url", "one_by_one", "reading", "release", "rollback"]
 
 log = logging.getLogger(__name__)
+
+# For each engine of this process itself, told not to open transactions; they share its connections.
+_readers: dict[Engine, Engine] = {}
 
 
 class Base(DeclarativeBase):
@@ -97,6 +101,17 @@ def rollback() -> None:
     """Give up the transaction in progress, and what it wanted told."""
     db.session.info.pop("after_commit", None)
     db.session.rollback()
+
+
+def reading() -> Connection:
+    """A connection for reading once: each statement stands by itself. To be used as a context manager."""
+    return _reader(db.engine).connect()
+
+
+def _reader(engine: Engine) -> Engine:
+    if engine not in _readers:
+        _readers[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return _readers[engine]
 
 
 def release() -> None:

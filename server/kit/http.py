@@ -34,7 +34,20 @@ from werkzeug.exceptions import HTTPException
 from server.kit.db import rollback
 from server.kit.errors import Invalid, MissingJson, Refusal, TooLarge, Unavailable
 
-__all__ = ["Description", "answer", "body", "described", "describe", "install", "parse_id", "query", "replace_request", "sent", "speak"]
+__all__ = [
+    "Description",
+    "answer",
+    "body",
+    "described",
+    "describe",
+    "install",
+    "parse_id",
+    "query",
+    "replace_request",
+    "sent",
+    "speak",
+    "validated",
+]
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +110,7 @@ def body(schema: type[Schema], *, missing: str | None = None, optional: bool = F
             values = _json_object(optional=optional)
             if missing and any(values.get(name) in (None, "") for name in required):
                 raise Refusal(missing)
-            return view(_validated(loader, values), *args, **kwargs)
+            return view(validated(loader, values), *args, **kwargs)
 
         return describe(with_body, body=schema, body_optional=optional)
 
@@ -114,7 +127,7 @@ def query(schema: type[Schema]) -> Callable[[View], View]:
             values = g.get("query_instead") or request.args.to_dict()
             if any("\x00" in value for value in values.values()):
                 raise Invalid("A query parameter holds a NUL character.")
-            return view(_validated(loader, values), *args, **kwargs)
+            return view(validated(loader, values), *args, **kwargs)
 
         return describe(with_query, query=schema)
 
@@ -173,7 +186,8 @@ def _json_object(*, optional: bool) -> dict[str, Any]:
     return values
 
 
-def _validated(loader: Schema, values: dict[str, Any]) -> Any:
+def validated(loader: Schema, values: dict[str, Any]) -> Any:
+    """The values as a schema loads them. Raises Invalid, with the fields that are wrong."""
     try:
         return loader.load(values)
     except ValidationError as error:

@@ -47,6 +47,7 @@ def configure(app: Flask, settings: Settings) -> None:
     celery.flask_app = app
     celery.conf.update(
         broker_url=settings.redis_url,
+        broker_transport="server.kit.broker:Transport" if settings.redis_url.startswith("redis") else None,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_acks_late=False,

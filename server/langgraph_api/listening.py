@@ -12,12 +12,13 @@ from flask import Response, current_app, stream_with_context
 
 from server.kit import sse
 from server.kit.clock import new_id
-from server.kit.db import commit, db, one_by_one, release
+from server.kit.db import commit, release
 from server.langgraph_api.rendering import ending_of, event_id, is_last, told
 from server.realtime.events import Event, of_run, of_stream
 from server.realtime.log import LogTrimmed
 from server.realtime.tail import Follower, Ping, follow, tail
 from server.runs import actions as runs
+from server.runs import programs
 from server.runs.models import Run
 from server.runs.programs import CursorUnknown
 
@@ -55,6 +56,7 @@ def started(start: Callable[[uuid.UUID], Run]) -> tuple[Run, Follower | None]:
     if run.id == run_id:
         return run, follower
     tail.remove(follower)
+    release()
     return run, None
 
 
@@ -166,7 +168,7 @@ def _ending(run: Run, batches: Iterator[list[Event] | Ping]) -> Iterator[bytes]:
                 yield b""
             elif is_last(batch[-1]):
                 break
-    yield orjson.dumps(ending_of(_ended(run.id) or run))
+    yield orjson.dumps(ending_of(programs.ended(run.id) or run))
 
 
 def await_end(run: Run, *, within_s: float = STOP_S) -> None:
@@ -181,16 +183,8 @@ def await_end(run: Run, *, within_s: float = STOP_S) -> None:
 def await_gone(run_id: uuid.UUID) -> None:
     """Return when a run that is taken back is gone, or after a while."""
     deadline = time.monotonic() + GONE_S
-    while _ended(run_id) is not None and time.monotonic() < deadline:
+    while programs.ended(run_id) is not None and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def _ended(run_id: uuid.UUID) -> Run | None:
-    """The run as it is now; the session lets go of it at once, so that nothing is held while somebody waits."""
-    one_by_one()
-    run = db.session.get(Run, run_id, populate_existing=True)
-    release()
-    return run
 
 
 # -- readers that leave ------------------------------------------------------------------------------------------------

@@ -21,13 +21,14 @@ from server.kit.errors import Refusal, Unauthenticated
 from server.kit.http import body, describe, sent
 from server.kit.websocket import WebSocket
 from server.langgraph_api import who
-from server.langgraph_api.dialect import new_door
+from server.langgraph_api.dialect import answers, new_door
 from server.langgraph_api.protocol_commands import Commands, Wrong, filter_of, is_command, since_of
 from server.langgraph_api.protocol_events import CHANNELS, Filter, Frame, channel_is_known
 from server.langgraph_api.protocol_lines import Line, lines
 from server.langgraph_api.protocol_reading import HEARTBEAT_S, Reader, thread_when_made
-from server.langgraph_api.protocol_schemas import Command, Listening
+from server.langgraph_api.protocol_schemas import Answered, Command, Listening
 from server.langgraph_api.protocol_socket import Conversation
+from server.langgraph_api.runs_schemas import Events
 from server.langgraph_api.who import allowed
 from server.runs.threads import actions as threads
 from server.runs.threads.models import named
@@ -52,7 +53,7 @@ def command(thread_id: str) -> Response:
     return Response(orjson.dumps(answer), status=200 if is_command(said) else 400, content_type="application/json")
 
 
-describe(command, body=Command)
+describe(command, body=Command, answer=Answered)
 
 
 def _checked(name: str) -> str:
@@ -77,6 +78,7 @@ def _sent() -> Any:
 @door.post("/threads/<thread_id>/stream/events")
 @allowed("threads", "read")
 @body(Listening)
+@answers(Events)
 def listen(fields: Fields, thread_id: str) -> Response:
     """Follow a thread's events (SSE): those of the channels and namespaces that are asked for, after `since`, for as long as you stay.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import EXCLUDE, Schema, fields
 
-__all__ = ["Command", "Listening"]
+__all__ = ["Answered", "Command", "Listening"]
 
 
 class Command(Schema):
@@ -18,6 +18,17 @@ class Command(Schema):
     id = fields.Integer(required=True, metadata={"description": "Comes back with the answer."})
     method = fields.String(required=True)
     params = fields.Dict(load_default=dict)
+
+
+class Answered(Schema):
+    """What came of a command."""
+
+    type = fields.String(metadata={"description": "`success` or `error`."})
+    id = fields.Integer(allow_none=True, metadata={"description": "The command's."})
+    result = fields.Dict()
+    error = fields.String()
+    message = fields.String()
+    meta = fields.Dict()
 
 
 class Listening(Schema):

@@ -11,19 +11,24 @@ from flask import Response, request
 from server.accounts.who import me
 from server.kit.db import one_by_one, release
 from server.kit.errors import Invalid, MissingJson
-from server.kit.http import body, query
+from server.kit.http import body, query, validated
 from server.langgraph_api import who
-from server.langgraph_api.dialect import asked_list, new_door, uuid_or_refuse
+from server.langgraph_api.assistants_schemas import Nothing
+from server.langgraph_api.dialect import answers, asked_list, new_door, uuid_or_refuse
 from server.langgraph_api.listening import answer_of, await_end, await_gone, started, stream_of_run, stream_of_thread, words
 from server.langgraph_api.rendering import number_after, run_shown, statuses
 from server.langgraph_api.runs_schemas import (
     MODES,
     CancelMany,
     CancelQuery,
+    Events,
     JoinQuery,
+    Left,
     NewRun,
     NewThreadRun,
+    RunShape,
     RunsQuery,
+    Stopped,
     StreamQuery,
 )
 from server.langgraph_api.starting import checked, start_run
@@ -61,6 +66,7 @@ def _save_round_trips() -> None:
 @door.post("/threads/<thread_id>/runs")
 @allowed("threads", "create_run")
 @body(NewThreadRun)
+@answers(RunShape)
 def create_run(fields: Fields, thread_id: str) -> Response:
     """Start a run on a thread, in the background. Refused: 404, 409 when the thread is busy and the strategy is `reject`, 422."""
     thread = _thread_for(thread_id, fields)
@@ -71,6 +77,7 @@ def create_run(fields: Fields, thread_id: str) -> Response:
 @door.post("/threads/<thread_id>/runs/stream")
 @allowed("threads", "create_run")
 @body(NewThreadRun)
+@answers(Events)
 def stream_new_run(fields: Fields, thread_id: str) -> Response:
     """Start a run on a thread and follow its events (SSE)."""
     thread = _thread_for(thread_id, fields)
@@ -82,6 +89,7 @@ def stream_new_run(fields: Fields, thread_id: str) -> Response:
 @door.post("/threads/<thread_id>/runs/wait")
 @allowed("threads", "create_run")
 @body(NewThreadRun)
+@answers(Left)
 def wait_for_new_run(fields: Fields, thread_id: str) -> Response:
     """Start a run on a thread and wait for the state that it leaves; a failed one answers `{"__error__": …}`."""
     thread = _thread_for(thread_id, fields)
@@ -92,6 +100,7 @@ def wait_for_new_run(fields: Fields, thread_id: str) -> Response:
 @door.post("/runs")
 @allowed("threads", "create_run")
 @body(NewRun)
+@answers(RunShape)
 def create_stateless_run(fields: Fields) -> Response:
     """Start a run on a thread of its own, in the background."""
     run = _started(fields, None)
@@ -101,6 +110,7 @@ def create_stateless_run(fields: Fields) -> Response:
 @door.post("/runs/stream")
 @allowed("threads", "create_run")
 @body(NewRun)
+@answers(Events)
 def stream_stateless_run(fields: Fields) -> Response:
     """Start a run on a thread of its own and follow its events (SSE)."""
     run, follower = started(lambda run_id: _started(fields, None, run_id))
@@ -110,6 +120,7 @@ def stream_stateless_run(fields: Fields) -> Response:
 @door.post("/runs/wait")
 @allowed("threads", "create_run")
 @body(NewRun)
+@answers(Left)
 def wait_for_stateless_run(fields: Fields) -> Response:
     """Start a run on a thread of its own and wait for the state that it leaves."""
     run, follower = started(lambda run_id: _started(fields, None, run_id))
@@ -118,13 +129,14 @@ def wait_for_stateless_run(fields: Fields) -> Response:
 
 @door.post("/runs/batch")
 @allowed("threads", "create_run")
+@answers(RunShape, many=True)
 def create_batch() -> Response:
     """Start several runs, each on a thread of its own; all of the list is checked before the first is started."""
-    wanted = [NewRun().load(each) for each in _list_of_objects()]
+    wanted = [validated(NewRun(), each) for each in _list_of_objects()]
     for fields in wanted:
         checked(me().id, fields["assistant_id"], fields, None)
-    started = [_started(fields, None) for fields in wanted]
-    return _json([run_shown(run, str(run.thread_key), words()) for run in started])
+    accepted = [_started(fields, None, part=f"#{number}") for number, fields in enumerate(wanted)]
+    return _json([run_shown(run, str(run.thread_key), words()) for run in accepted])
 
 
 def _list_of_objects() -> list[Fields]:
@@ -153,8 +165,10 @@ def _passed(thread: Thread) -> Thread:
     return thread
 
 
-def _started(fields: Fields, thread: Thread | None, run_id: uuid.UUID | None = None) -> Run:
-    key = request.headers.get("Idempotency-Key", "").strip()[:255] or None
+def _started(fields: Fields, thread: Thread | None, run_id: uuid.UUID | None = None, *, part: str = "") -> Run:
+    """The run that a request starts. part: which of several, where each is to have an idempotency key of its own."""
+    given = request.headers.get("Idempotency-Key", "").strip()[:255]
+    key = given + part if given else None
     auth = who.auth_configurable()
     return start_run(me().id, fields["assistant_id"], fields, thread, run_id=run_id, auth=auth, idempotency_key=key)
 
@@ -179,6 +193,7 @@ def _json(value: Any) -> Response:
 @door.get("/threads/<thread_id>/runs")
 @allowed("threads", "read")
 @query(RunsQuery)
+@answers(RunShape, many=True)
 def list_runs(asked: Fields, thread_id: str) -> Response:
     """The runs of a thread, newest first; `select` names the fields that are wanted."""
     selected = asked_list("select")
@@ -194,6 +209,7 @@ def list_runs(asked: Fields, thread_id: str) -> Response:
 
 @door.get("/threads/<thread_id>/runs/<run_id>")
 @allowed("threads", "read")
+@answers(RunShape)
 def show_run(thread_id: str, run_id: str) -> Response:
     """One run. Refused: 404."""
     return _json(run_shown(_own_run(thread_id, run_id), thread_id, words()))
@@ -202,6 +218,7 @@ def show_run(thread_id: str, run_id: str) -> Response:
 @door.get("/threads/<thread_id>/runs/<run_id>/join")
 @allowed("threads", "read")
 @query(JoinQuery)
+@answers(Left)
 def join_run(asked: Fields, thread_id: str, run_id: str) -> Response:
     """Wait for a run, and get what it left; one that has ended answers at once."""
     run = _own_run(thread_id, run_id)
@@ -212,6 +229,7 @@ def join_run(asked: Fields, thread_id: str, run_id: str) -> Response:
 @door.get("/threads/<thread_id>/runs/<run_id>/stream")
 @allowed("threads", "read")
 @query(StreamQuery)
+@answers(Events)
 def follow_run(asked: Fields, thread_id: str, run_id: str) -> Response:
     """Follow a run's events (SSE), from the one after `Last-Event-ID`; during the run and for a day after it.
 
@@ -223,6 +241,7 @@ def follow_run(asked: Fields, thread_id: str, run_id: str) -> Response:
 @door.get("/runs/<run_id>/stream")
 @allowed("threads", "read")
 @query(StreamQuery)
+@answers(Events)
 def follow_run_by_id(asked: Fields, run_id: str) -> Response:
     """Follow a run's events by its id alone (SSE)."""
     return _followed(programs.own_run(me().id, uuid_or_refuse(run_id, "run")), asked, f"/runs/{run_id}")
@@ -241,6 +260,7 @@ def _followed(run: Run, asked: Fields, place: str) -> Response:
 
 @door.get("/threads/<thread_id>/stream")
 @allowed("threads", "read")
+@answers(Events)
 def follow_thread(thread_id: str) -> Response:
     """Follow the events of all runs of a thread (SSE), from now on or after `Last-Event-ID`."""
     thread = _passed(threads.own(me().id, thread_id))
@@ -275,6 +295,7 @@ def _own_run(thread_id: str, run_id: str) -> Run:
 @door.post("/threads/<thread_id>/runs/<run_id>/cancel")
 @allowed("threads", "update")
 @query(CancelQuery)
+@answers(Stopped)
 def cancel_run(asked: Fields, thread_id: str, run_id: str) -> Response:
     """Stop a run; `action=rollback` also takes back what it has done, and `wait` answers when it has stopped."""
     run = _own_run(thread_id, run_id)
@@ -293,6 +314,7 @@ def cancel_run(asked: Fields, thread_id: str, run_id: str) -> Response:
 @door.post("/runs/cancel")
 @allowed("threads", "update")
 @body(CancelMany)
+@answers(Nothing)
 def cancel_runs(fields: Fields) -> Response:
     """Stop several runs: those named of a thread, or all of one's own that wait (`pending`), work (`running`), or both (`all`)."""
     if fields["status"] is None and not fields["run_ids"]:
@@ -310,6 +332,7 @@ def cancel_runs(fields: Fields) -> Response:
 
 @door.delete("/threads/<thread_id>/runs/<run_id>")
 @allowed("threads", "delete")
+@answers(Nothing)
 def delete_run(thread_id: str, run_id: str) -> Response:
     """Delete a run; one that is not done is stopped. What it has left in its thread stays."""
     programs.delete(_own_run(thread_id, run_id))

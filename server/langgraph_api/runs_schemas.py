@@ -8,7 +8,20 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from server.runs.doubles import STRATEGIES
 
-__all__ = ["MODES", "CancelMany", "CancelQuery", "JoinQuery", "NewRun", "NewThreadRun", "RunsQuery", "StreamQuery"]
+__all__ = [
+    "MODES",
+    "CancelMany",
+    "CancelQuery",
+    "Events",
+    "JoinQuery",
+    "Left",
+    "NewRun",
+    "NewThreadRun",
+    "RunShape",
+    "RunsQuery",
+    "Stopped",
+    "StreamQuery",
+]
 
 MODES = ("values", "updates", "messages", "messages-tuple", "custom", "debug", "tasks", "checkpoints", "events")
 # Modes that clients ask for and that another one covers here.
@@ -140,3 +153,36 @@ class CancelMany(Input):
     thread_id = fields.String(load_default=None, allow_none=True)
     run_ids = fields.List(fields.String(), load_default=None, allow_none=True, validate=validate.Length(max=MAX_PAGE))
     status = fields.String(load_default=None, allow_none=True, validate=validate.OneOf(("pending", "running", "all")))
+
+
+class RunShape(Schema):
+    """A run."""
+
+    run_id = fields.UUID()
+    thread_id = fields.String()
+    assistant_id = fields.UUID()
+    status = fields.String(metadata={"description": "pending, running, success, error, timeout or interrupted; `RUN_STATUS_WORDS`."})
+    created_at = fields.DateTime()
+    updated_at = fields.DateTime()
+    metadata = fields.Dict()
+    kwargs = fields.Dict(metadata={"description": "How it was asked for."})
+    multitask_strategy = fields.String()
+    input = fields.Raw(allow_none=True)
+    output = fields.Raw(allow_none=True, metadata={"description": "The state that it left."})
+    error_message = fields.String(allow_none=True)
+    cancelled_at = fields.DateTime(allow_none=True)
+    cancel_reason = fields.String(allow_none=True)
+
+
+class Left(Schema):
+    """The state that the run left, with `__interrupt__` if it asks something; of a failed run `__error__`."""
+
+
+class Events(Schema):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+class Stopped(Schema):
+    """An empty object when it has stopped; without `wait` a 202 at once, without a body."""

@@ -18,7 +18,7 @@ from server.kit.db import commit, db, release, rollback
 from server.kit.errors import Conflict, Invalid, Refusal
 from server.langgraph_api.webhooks import check_webhook
 from server.runs import acceptance
-from server.runs.acceptance import Accepted
+from server.runs.acceptance import Accepted, NothingToResume
 from server.runs.doubles import make_way
 from server.runs.models import Run
 from server.runs.threads import actions as threads
@@ -35,12 +35,6 @@ RESERVED = ("thread_id", "run_id", "graph_id", "assistant_id", "checkpoint_id", 
 Fields = Mapping[str, Any]
 # What LangGraph gives a question for an id.
 INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")
-
-
-class NothingToResume(Conflict):
-    """The thread waits for no answer."""
-
-    code = "nothing_asked"
 
 
 class UnknownInterrupt(Conflict):
@@ -114,6 +108,7 @@ def _wanted(
         input=payload.get("input"),
         options=options,
         timeout_s=settings.run_timeout_s,
+        is_answer=_is_answer(payload),
         assistant_id=assistant.id,
         stream=stream_of(key) if thread is not None or payload.get("on_completion") == "keep" else None,
         about=about,
@@ -145,15 +140,20 @@ def _refuse_nonsense(payload: Fields, thread: Thread | None) -> None:
         raise BothGiven
     if payload.get("webhook"):
         check_webhook(payload["webhook"])
-    is_answer = command is not None and command.get("resume") is not None
-    if not is_answer:
+    if not _is_answer(payload):
         return
     if thread is None:
         raise Refusal("You must provide a thread_id when resuming.")
-    if thread.status in ("idle", "error") and not thread.interrupts:
+    if thread.status != "interrupted":
         raise NothingToResume
     if payload.get("strict_resume"):
         _refuse_unknown((command or {})["resume"], [each["id"] for each in thread.interrupts or ()])
+
+
+def _is_answer(payload: Fields) -> bool:
+    """Whether it answers what its thread is asking now; a question of the past, at a checkpoint, can be answered again and again."""
+    is_of_now = not payload.get("checkpoint") and not payload.get("checkpoint_id")
+    return is_of_now and (payload.get("command") or {}).get("resume") is not None
 
 
 def _refuse_unknown(answers: Any, asked: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from server.engine.recall import Find, Forget, Get, Namespaces, Op, Put, Remembe
 from server.kit.clock import iso
 from server.kit.errors import Refusal
 from server.kit.http import body, describe, query
+from server.langgraph_api.assistants_schemas import Nothing
 from server.langgraph_api.dialect import new_door
 from server.langgraph_api.store_schemas import (
     DeleteItem,
@@ -46,6 +47,7 @@ def answers(shape: type[Schema]) -> Callable[[View], View]:
 @door.put("/store/items")
 @allowed("store", "put")
 @body(PutItem)
+@answers(Nothing)
 def put_item(fields: Fields) -> tuple[str, int]:
     """Remember a value under a key, in the place of what was there.
 
@@ -71,6 +73,7 @@ def get_item(fields: Fields) -> Response:
 @door.delete("/store/items")
 @allowed("store", "delete")
 @body(DeleteItem)
+@answers(Nothing)
 def delete_item(fields: Fields) -> tuple[str, int]:
     """Forget an item. One that is not there is no error."""
     _one(Forget(tuple(fields["namespace"] or ()), fields["key"]))

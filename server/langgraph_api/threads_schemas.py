@@ -245,7 +245,9 @@ class ThreadCount(Schema):
 
 
 class ThreadGone(Schema):
-    """It is done; the answer is a 204 without a body."""
+    """It is done."""
+
+    status = 204
 
 
 class Pruned(Schema):

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from server.kit.clock import now
-from server.kit.db import after_commit, db
+from server.kit.db import after_commit, db, reading
 from server.kit.errors import Gone
 from server.kit.redis import client
 from server.realtime.events import Event, Log, frames
@@ -103,7 +103,7 @@ def read(source: Log, *, after: int, limit: int = PAGE) -> list[Event]:
     mine = EventRow.run_id == uuid.UUID(source.name) if source.kind == "run" else EventRow.stream == source.name
     number = EventRow.run_seq if source.kind == "run" else EventRow.seq
     columns = sa.select(EventRow.stream, EventRow.seq, EventRow.run_id, EventRow.run_seq, EventRow.type, EventRow.data, EventRow.created_at)
-    with db.engine.connect() as connection:
+    with reading() as connection:
         rows = connection.execute(columns.where(mine, number > after).order_by(number).limit(limit)).all()
         events = [Event(*row[:5], row[5].encode(), row[6]) for row in rows]
         if _lacks_first(connection, source, after, events):

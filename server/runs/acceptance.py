@@ -18,12 +18,12 @@ from sqlalchemy.exc import IntegrityError
 from server.kit import redis
 from server.kit.clock import new_id, now
 from server.kit.db import after_commit, db
-from server.kit.errors import Unavailable
+from server.kit.errors import Conflict, Refusal, Unavailable
 from server.runs.actions import QueueFull, wake
 from server.runs.models import Run
 from server.runs.threads.actions import ThreadNotFound
 
-__all__ = ["Accepted", "SameKey", "accept"]
+__all__ = ["Accepted", "NothingToResume", "SameKey", "accept"]
 
 NEW_THREAD = """
     INSERT INTO threads (id, owner_id, name, metadata, status, config, is_temporary, expires_at, created_at, updated_at)
@@ -34,7 +34,8 @@ NEW_THREAD = """
 OLD_THREAD = """
     UPDATE threads SET status = 'busy', updated_at = %(now)s, metadata = metadata || %(names)s::jsonb,
         config = CASE WHEN %(config)s::json IS NULL THEN config ELSE %(config)s::json END
-    FROM crowd WHERE id = %(thread_key)s AND owner_id = %(owner_id)s AND n < %(max_queued)s RETURNING id
+    FROM crowd WHERE id = %(thread_key)s AND owner_id = %(owner_id)s AND n < %(max_queued)s
+        AND (NOT %(is_answer)s OR status = 'interrupted') RETURNING id
 """
 ACCEPT = """
 WITH crowd AS (
@@ -48,9 +49,15 @@ WITH crowd AS (
         %(now)s, %(now)s, %(now)s
     FROM home RETURNING id
 )
-SELECT (SELECT n FROM crowd), (SELECT id FROM made)
+SELECT (SELECT n FROM crowd), (SELECT id FROM made), EXISTS (SELECT FROM threads WHERE id = %(thread_key)s AND owner_id = %(owner_id)s)
 """
 SQL = {True: ACCEPT.replace("{home}", NEW_THREAD), False: ACCEPT.replace("{home}", OLD_THREAD)}
+
+
+class NothingToResume(Conflict):
+    """The thread waits for no answer."""
+
+    code = "nothing_asked"
 
 
 class SameKey(Exception):
@@ -63,6 +70,7 @@ class Accepted:
 
     thread_key: of the owner's thread; with `is_new_thread` of one that is made now, and goes at `expires_at` (None: stays).
     names: what is noted of the run on its thread. config: what its thread was configured with last; None leaves it.
+    is_answer: it answers what the thread is asking; of several answers at once the first is accepted.
     options: see `engine.job.Options`. then: the task to queue when it has ended. available_at: not before.
     """
 
@@ -77,6 +85,7 @@ class Accepted:
     names: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
     expires_at: dt.datetime | None = None
+    is_answer: bool = False
     id: uuid.UUID = field(default_factory=new_id)
     assistant_id: uuid.UUID | None = None
     idempotency_key: str | None = None
@@ -91,7 +100,7 @@ def accept(wanted: Accepted, *, max_queued: int) -> Run:
     """The pending run, on its own (no object of the session); a worker is woken once the caller has committed.
 
     Raises Unavailable while the queue is away, so that nothing is accepted that may not begin; QueueFull; ThreadNotFound when the
-    thread is gone; SameKey, after which the transaction is spoilt.
+    thread is gone, NothingToResume when it waits for no answer (any more); SameKey, after which the transaction is spoilt.
     """
     if not redis.is_up():
         raise Unavailable("The queue does not answer; nothing was stored. Try again.")
@@ -104,10 +113,17 @@ def accept(wanted: Accepted, *, max_queued: int) -> Run:
     except IntegrityError:
         raise SameKey from None
     if found[1] is None:
-        raise QueueFull if found[0] >= max_queued else ThreadNotFound
+        raise _why(found[0] >= max_queued, is_there=found[2])
     if wanted.available_at is None:
         after_commit(lambda: wake(wanted.id))
     return _run(wanted, moment)
+
+
+def _why(is_full: bool, *, is_there: bool) -> Refusal:
+    """Why nothing was accepted: a thread that is there has taken no answer because it waits for none."""
+    if is_full:
+        return QueueFull()
+    return NothingToResume() if is_there else ThreadNotFound()
 
 
 def _run(wanted: Accepted, moment: dt.datetime) -> Run:

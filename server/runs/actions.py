@@ -58,7 +58,7 @@ SETTLE = """
 UPDATE threads SET updated_at = :now,
     status = CASE WHEN EXISTS (SELECT FROM runs other
             WHERE other.thread_key = threads.id AND other.id <> ended.id AND other.status IN ('pending', 'running')) THEN 'busy'
-        WHEN ended.status IN ('error', 'timeout') THEN 'error' WHEN threads.interrupts::text NOT IN ('null', '[]') THEN 'interrupted'
+        WHEN threads.interrupts::text NOT IN ('null', '[]') THEN 'interrupted' WHEN ended.status IN ('error', 'timeout') THEN 'error'
         ELSE 'idle' END,
     error = CASE WHEN ended.status IN ('error', 'timeout') THEN ended.error END
 FROM runs ended WHERE ended.id = :run_id AND threads.id = ended.thread_key

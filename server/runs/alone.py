@@ -30,7 +30,7 @@ __all__ = ["Alone", "fork_forever"]
 
 log = logging.getLogger(__name__)
 
-MAX_AT_ONCE = 12
+MAX_AT_ONCE = 24
 IDLE_S = 60.0
 LEAVE_S = 15.0  # how long processes may take to hand their runs over when the worker stops
 LOOK_S = 0.2

@@ -244,7 +244,7 @@ class Host:
             return
         lease = held.lease
         interrupts = outcome.interrupts if lease.thread_key else asked(outcome.interrupts, lease.attempt)
-        ending = Ending(lease, outcome.status, outcome.output, outcome.error, interrupts, outcome.values)
+        ending = Ending(lease, outcome.status, outcome.output, outcome.error, interrupts, outcome.values, outcome.last_words)
         self.writer.end(replace(ending, written=lambda is_mine: self._written(held, ending, is_mine=is_mine)))
 
     def _given_up(self, held: Held) -> None:

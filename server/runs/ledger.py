@@ -87,7 +87,7 @@ SELECT taken.*, said.seq FROM taken LEFT JOIN said ON said.run_id = taken.id ORD
 WRITE = """
 WITH asked AS (
     SELECT * FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(bases)s::int[], %(counts)s::int[], %(statuses)s::text[],
-        %(outputs)s::text[], %(values)s::text[], %(errors)s::text[], %(interrupts)s::text[], %(over)s::bool[], %(followed)s::bool[])
+        %(outputs)b::text[], %(values)b::text[], %(errors)b::text[], %(interrupts)b::text[], %(over)s::bool[], %(followed)s::bool[])
         AS asked(id, attempt, base, n, status, output, values, error, interrupts, is_over, is_followed)
 ), held AS (
     SELECT asked.* FROM runs JOIN asked ON runs.id = asked.id AND runs.attempt = asked.attempt
@@ -112,7 +112,8 @@ WITH asked AS (
     UPDATE threads SET updated_at = %(now)s,
         status = CASE WHEN EXISTS (SELECT FROM runs other
                 WHERE other.thread_key = threads.id AND other.id <> moved.id AND other.status IN ('pending', 'running')) THEN 'busy'
-            WHEN moved.status = 'interrupted' THEN 'interrupted' WHEN moved.status IN ('error', 'timeout') THEN 'error' ELSE 'idle' END,
+            WHEN moved.status = 'interrupted' OR moved.interrupts NOT IN ('null', '[]') THEN 'interrupted'
+            WHEN moved.status IN ('error', 'timeout') THEN 'error' ELSE 'idle' END,
         values = coalesce(moved.values::json, threads.values),
         state_updated_at = CASE WHEN moved.values IS NULL THEN threads.state_updated_at ELSE %(now)s END,
         interrupts = moved.interrupts::json,
@@ -121,7 +122,7 @@ WITH asked AS (
 ), given AS (
     SELECT moved.id AS run_id, moved.base + said.number AS run_seq, said.stream, said.type, said.data, said.created_at, said.ord
     FROM unnest(%(event_runs)s::uuid[], %(event_attempts)s::int[], %(event_numbers)s::int[], %(event_streams)s::text[],
-        %(event_types)s::text[], %(event_data)s::text[], %(event_moments)s::timestamptz[])
+        %(event_types)s::text[], %(event_data)b::text[], %(event_moments)s::timestamptz[])
         WITH ORDINALITY AS said(run_id, attempt, number, stream, type, data, created_at, ord)
     JOIN moved ON moved.id = said.run_id AND moved.attempt = said.attempt
 ), needed AS (

@@ -8,16 +8,17 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from server.kit.db import after_commit, commit, db
+from server.kit.db import after_commit, commit, db, reading
 from server.kit.errors import Gone, NotFound
 from server.realtime import control
 from server.runs.actions import ROLL_BACK, RunNotFound, cancel
 from server.runs.models import Run
 from server.runs.threads.actions import settle
 
-__all__ = ["CursorUnknown", "NothingToCancel", "active_runs", "delete", "own_run", "runs_of", "stop"]
+__all__ = ["CursorUnknown", "NothingToCancel", "active_runs", "delete", "ended", "own_run", "runs_of", "stop"]
 
 MAX_STOPPED = 10_000
+ENDED = "SELECT id, status, output, error, interrupts FROM runs WHERE id = %(run_id)s"
 
 
 class CursorUnknown(Gone):
@@ -41,6 +42,13 @@ def own_run(owner_id: uuid.UUID, run_id: uuid.UUID, *, thread_key: uuid.UUID | N
     if run is None:
         raise RunNotFound
     return run
+
+
+def ended(run_id: uuid.UUID) -> Run | None:
+    """How a run stands now, on its own (no object of the session); only what tells how it ended. Holds nothing after it."""
+    with reading() as connection:
+        row = connection.exec_driver_sql(ENDED, {"run_id": run_id}).one_or_none()
+    return None if row is None else Run(**row._mapping)
 
 
 def runs_of(thread_key: uuid.UUID, *, statuses: Sequence[str] | None, limit: int, offset: int) -> Sequence[Run]:

@@ -49,6 +49,7 @@ class Ending:
     error: dict[str, Any] | None = None
     interrupts: list[Any] | None = None
     values: bytes | None = None
+    last_words: Sequence[tuple[str, bytes]] = ()
     written: Callable[[bool], object] = lambda is_mine: None
 
     @property
@@ -227,10 +228,8 @@ def last_events(ending: Ending) -> list[Event]:
         happened.append(("interrupt", {"run_id": run_id, "interrupt_id": asked["id"], "value": asked["value"]}))
     happened.append(("run", {"run_id": run_id, "status": ending.status, "attempt": ending.lease.attempt}))
     moment = now()
-    return [
-        Event(ending.lease.stream, None, ending.lease.run_id, None, kind, orjson.dumps(data, default=str), moment)
-        for kind, data in happened
-    ]
+    spoken = [*ending.last_words, *((kind, orjson.dumps(data, default=str)) for kind, data in happened)]
+    return [Event(ending.lease.stream, None, ending.lease.run_id, None, kind, text, moment) for kind, text in spoken]
 
 
 def _add(part: Part, item: tuple[Lease, Event] | Ending) -> None:

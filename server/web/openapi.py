@@ -115,10 +115,10 @@ class Operation:
 
 
 def operations(app: Flask) -> list[Operation]:
-    """Every method of every route of the API, by path."""
+    """Every method of every route of the API, by path; without WebSockets, which OpenAPI has no words for."""
     found = []
     for rule in app.url_map.iter_rules():
-        if rule.endpoint in PAGES:
+        if rule.endpoint in PAGES or rule.websocket:
             continue
         view = app.view_functions[rule.endpoint]
         for method in sorted((rule.methods or set()) - SILENT_METHODS):
@@ -207,14 +207,21 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 def _responses(operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": {"description": "Done."}}
     if operation.said.answer:
-        described_as = inspect.cleandoc(operation.said.answer.__doc__ or "Done.").partition("\n\n")[0]
-        responses["200"] = {"description": described_as, "content": _json(operation.said.answer)}
+        responses = _answered(operation.said.answer)
     for status, texts in operation.refusals().items():
         shape = InvalidShape if status == 422 else RefusalShape
         text = " · ".join(texts) or STATUS_TEXTS.get(status, "Refused.")
         responses[str(status)] = {"description": text, "content": _json(shape)}
     responses["default"] = {"description": "Another refusal, such as 429 or 503.", "content": _json(RefusalShape)}
     return responses
+
+
+def _answered(shape: Any) -> dict[str, Any]:
+    """The answer in words and in its shape. A schema with a `status` has no body; one with a `media_type` is no JSON."""
+    described_as = inspect.cleandoc(shape.__doc__ or "Done.").partition("\n\n")[0]
+    if hasattr(shape, "status"):
+        return {str(shape.status): {"description": described_as}}
+    return {"200": {"description": described_as, "content": {getattr(shape, "media_type", "application/json"): {"schema": shape}}}}
 
 
 def _json(schema: type[Schema]) -> dict[str, Any]:

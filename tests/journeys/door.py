@@ -142,13 +142,18 @@ class Listener:
         first = Stream(self.caller, f"/threads/{self.thread_id}/runs/stream", body=self.body)
         self.run_id = (first.response.headers["Content-Location"] or "").rpartition("/")[2]
         self._hear(first, next(cuts, None))
+        return self.resume(cuts)
+
+    def resume(self, cuts: Iterable[int] = ()) -> Listener:
+        """Hear the rest of a run that was begun."""
+        left = iter(cuts)
         deadline = time.monotonic() + AWAY_S
         while not self.is_done:
             before = len(self.heard)
             try:
                 place = f"/threads/{self.thread_id}/runs/{self.run_id}/stream"
                 after = self.heard[-1].id if self.heard else "-1"
-                self._hear(Stream(self.caller, place, number=self.connections, after=after), next(cuts, None))
+                self._hear(Stream(self.caller, place, number=self.connections, after=after), next(left, None))
             except Cut as cut:
                 self.refusals.append(str(cut))
                 threading.Event().wait(0.1)

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.journeys.conftest import web_beside
-from tests.journeys.door import Caller, at_once
+from tests.journeys.door import Caller, Stream, at_once
 from tests.journeys.hub import Hub, hub
 
 MANY = 20
@@ -161,3 +161,16 @@ def test_of_two_answers_at_once_to_one_question_the_first_wins(server: Hub, call
         server.await_status(accepted(answers), "success")
         assert caller.state(thread)["values"]["done"] == ["prepared", "allowed: yes", "acted"]
         assert caller.send("POST", f"/threads/{thread}/runs", answer).status_code == 409
+
+
+@pytest.mark.parametrize("mode", ["updates", "values"])
+def test_a_question_is_in_the_state_and_can_be_answered_as_soon_as_the_stream_has_told_it(caller: Caller, mode: str) -> None:
+    for _ in range(10):
+        thread = caller.thread()
+        with Stream(caller, f"/threads/{thread}/runs/stream", body={"assistant_id": "errand", "input": {"what": "go"}, "stream_mode": mode}) as said:
+            next(frame for frame in said if "__interrupt__" in frame.data)
+            state = caller.state(thread)
+            assert [each["value"] for task in state["tasks"] for each in task["interrupts"]] == [{"may I": "go"}]
+            assert caller.send("GET", f"/threads/{thread}").json()["status"] == "interrupted"
+            answer = {"assistant_id": "errand", "command": {"resume": "yes"}}
+            assert caller.send("POST", f"/threads/{thread}/runs/wait", answer).json()["done"] == ["prepared", "allowed: yes", "acted"]

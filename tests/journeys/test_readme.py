@@ -64,7 +64,7 @@ def test_the_examples_folder_holds_what_the_readme_shows() -> None:
 
 
 def test_the_agent_of_the_readme_answers(tmp_path: Path) -> None:
-    (tmp_path / "agent.py").write_text(block("python", "from langgraph"))
+    (tmp_path / "agent.py").write_text(block("python", "from langgraph.graph"))
     (tmp_path / "langgraph.json").write_text(block("json", "{"))
     own = Stack.started(AGENTS_CONFIG=str(tmp_path / "langgraph.json"))
     try:

@@ -148,7 +148,7 @@ def test_a_body_that_is_no_object_is_a_refusal(anna: Person, text: bytes) -> Non
     assert answer.status_code in (400, 422)
 
 
-@pytest.mark.parametrize(("depth", "status"), [(230, 204), (250, 422), (400, 422), (100_000, 400)])
+@pytest.mark.parametrize(("depth", "status"), [(230, 204), (250, 422), (400, 422), (100_000, 422)])
 def test_a_value_can_be_as_deep_as_an_answer_can_say(anna: Person, depth: int, status: int) -> None:
     text = '{"namespace":["a"],"key":"k","value":' + '{"d":' * depth + "1" + "}" * depth + "}"
     assert anna.put(ITEMS, data=text, content_type="application/json").status_code == status

@@ -66,7 +66,9 @@ def _outside(embed: Embed) -> Embed:
 
 def sweep_expired(limit: int = 1000) -> int:
     """Delete items whose time is over, at most so many; how many there were. Several may sweep at once. Commits."""
-    over = sa.select(MemoryItem.id).where(has_expired()).order_by(MemoryItem.expires_at).limit(limit).with_for_update(skip_locked=True)
+    oldest = sa.select(MemoryItem.id).where(has_expired()).order_by(MemoryItem.expires_at).limit(limit).with_for_update(skip_locked=True)
+    # Named, because the database may carry out a subquery again for each row, and then its limit holds for none.
+    over = sa.select(oldest.cte("over").c.id)
     swept: Any = db.session.execute(sa.delete(MemoryItem).where(MemoryItem.id.in_(over)), execution_options={"synchronize_session": False})
     commit()
     return int(swept.rowcount)
