@@ -53,9 +53,9 @@ def _families(roots: Mapping[str, int]) -> dict[str, set[int]]:
 
 
 def _machine_s() -> float:
-    """Seconds that all processors of the machine were busy so far."""
-    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
-    return (user + nice + system + irq + softirq) * TICK_S
+    """Seconds that all processors of the machine were busy so far, or held back by the host of a virtual machine (steal)."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
+    return (user + nice + system + irq + softirq + steal) * TICK_S
 
 
 def memory_mb(roots: Iterable[int]) -> float:

@@ -24,8 +24,8 @@ FOREVER_S = 3600
 
 
 def said(text: str) -> dict[str, Any]:
-    """An input: one message."""
-    return {"messages": [{"role": "user", "content": text}]}
+    """An input: one message, of an id that stays, so that it takes the place of the one before."""
+    return {"messages": [{"role": "user", "content": text, "id": "question"}]}
 
 
 def _lines(server: Server, clients: int) -> list[Line]:
@@ -71,7 +71,7 @@ async def warm(server: Server) -> None:
 
 
 async def run_and_wait(server: Server, *, clients: int, times: int, thread: bool = False) -> Figures:
-    """A trivial run, and its answer. thread: on a thread of the client's own, which grows; else without one."""
+    """A trivial run, and its answer. thread: on a thread of the client's own, whose state stays small; else without one."""
     lines = _lines(server, clients)
     paths = {}
     for line in lines:

@@ -19,7 +19,7 @@ from server.engine.memory import RunStore
 from server.engine.programs import Program
 from server.engine.state import KnownAs, RunSaver, StateRoom
 from server.engine.statewriter import LeaseLost
-from server.engine.turns import TooMuch, Turn
+from server.engine.turns import STOPPED, TooMuch, Turn
 
 __all__ = ["Reason", "execute"]
 
@@ -115,6 +115,8 @@ async def _carry_out(job: Job, listener: Listener, emit: Emit, room: StateRoom, 
 
 async def _parts(job: Job, listener: Listener, graph: Graph, beginning: Any, config: RunnableConfig) -> AsyncIterator[Part]:
     """What the graph says, as (namespace, mode, part)."""
+    if beginning is STOPPED:
+        return
     context = _context(graph, job.context)
     if job.options is not None and job.options.protocol == "v3":
         telling = protocol.events(graph, beginning, config, context, job.options)

@@ -14,13 +14,13 @@ from typing import Any, cast
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel import Pregel
-from langgraph.types import Command, Send, StreamMode
+from langgraph.types import Command, Send, StateSnapshot, StreamMode
 
 from server.engine.failures import RECURSION_LIMIT
 from server.engine.job import Emit, Job, Options, Outcome
 from server.engine.people import Person
 from server.engine.protocol import PREFIX, Telling
-from server.engine.turns import TooMuch
+from server.engine.turns import STOPPED, TooMuch
 from server.engine.wire import checkpoint_named, questions, to_json
 
 __all__ = ["Program"]
@@ -90,7 +90,22 @@ class Program:
         self._emit.resumed([])
         if (snapshot.metadata or {}).get("run_id") != str(self._job.run_id):
             return given, config
+        if await self._has_stopped(graph, snapshot):
+            self._values, self._is_interrupted = snapshot.values, True
+            return STOPPED, newest
         return None, newest
+
+    async def _has_stopped(self, graph: Pregel[Any, Any, Any, Any], snapshot: StateSnapshot) -> bool:
+        """Whether an earlier attempt came to where the run is to stop, and died before it could say so; to go on would walk past it."""
+        if not snapshot.next or (snapshot.metadata or {}).get("source") != "loop":
+            return False
+        before = self.interrupting.get("interrupt_before") or graph.interrupt_before_nodes
+        after = self.interrupting.get("interrupt_after") or graph.interrupt_after_nodes
+        if _meet(before, snapshot.next):
+            return True
+        if not after or snapshot.parent_config is None:
+            return bool(after)  # the durability `exit` has stored nothing but the stop itself
+        return _meet(after, (await graph.aget_state(snapshot.parent_config)).next)
 
     def _given(self) -> Any:
         command = self._options.command or {}
@@ -233,6 +248,10 @@ def _asks(mode: str, part: Any) -> bool:
 
 def _keys(part: Any) -> Any:
     return part if isinstance(part, Mapping) else ()
+
+
+def _meet(stops: Sequence[str] | str, nodes: Sequence[str]) -> bool:
+    return bool(nodes) and (stops == "*" or any(node in stops for node in nodes))
 
 
 def _nodes(nodes: Sequence[str] | str) -> Any:

@@ -13,7 +13,7 @@ from server.engine import parts
 from server.engine.failures import RECURSION_LIMIT, too_large
 from server.engine.job import Emit, Job, Outcome
 
-__all__ = ["Turn"]
+__all__ = ["STOPPED", "TooMuch", "Turn"]
 
 
 class Turn:
@@ -79,6 +79,10 @@ class Turn:
     def left(self, outcome: Outcome) -> Outcome:
         """The outcome of an attempt that was cut short; a chat keeps what it was told."""
         return outcome
+
+
+# Stands for what to give a graph that has stopped already where it was told to: nothing, and it does not go on either.
+STOPPED = object()
 
 
 class TooMuch(Exception):

@@ -78,3 +78,5 @@ def _stop(**_: Any) -> None:
         each.drain(each.settings.drain_s)
         for alone in _alones:
             alone.wait(each.settings.drain_s)
+    _hosts.clear()
+    _alones.clear()

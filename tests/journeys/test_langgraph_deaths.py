@@ -49,7 +49,8 @@ def test_workers_killed_at_random_lose_no_run_and_double_nothing(server: Hub, ca
     server.check(run_ids)
     for listener, row in zip(listeners, rows, strict=True):
         check(server, listener)
-        assert [each["attempt"] for each in listener.of("metadata")] == list(range(1, row["attempt"] + 1))
+        attempts = [each["attempt"] for each in listener.of("metadata")]  # one that was killed before its first word is in none
+        assert (attempts[0], attempts[-1], sorted(set(attempts))) == (1, row["attempt"], attempts)
         values = check_voyage(listener, n=12)
         if row["attempt"] == 1:
             assert len(set(values["pids"])) == 1

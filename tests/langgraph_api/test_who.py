@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from celery import signals
 from celery.contrib.testing.worker import start_worker
 from flask import Flask
 from marshmallow import EXCLUDE, Schema, fields
@@ -76,6 +77,7 @@ def worker(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(tasks, "host", lambda: host)
     with start_worker(celery, pool="threads", concurrency=2, perform_ping_check=False, queues=["fast"]):
         yield
+    signals.worker_shutdown.send(sender=None)
     graphs.forget()
 
 

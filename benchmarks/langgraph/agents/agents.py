@@ -40,7 +40,7 @@ class Speaking(BaseChatModel):
 
 
 async def _echo(state: MessagesState) -> dict[str, Any]:
-    return {"messages": [AIMessage("You said it.")]}
+    return {"messages": [AIMessage("You said it.", id="answer")]}  # an id that stays, so that a thread's state does not grow
 
 
 async def _speak(state: MessagesState) -> dict[str, Any]:

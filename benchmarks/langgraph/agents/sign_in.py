@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from langgraph_sdk import Auth
 
 auth = Auth()
+SHOWN = f"Bearer {os.environ.get('BENCHMARK_KEY', '')}"
 
 
 @auth.authenticate
-async def authenticate(authorization: str | None) -> Auth.types.MinimalUserDict:
-    """The one user there is."""
-    if authorization != f"Bearer {os.environ['BENCHMARK_KEY']}":
+async def authenticate(headers: dict[Any, Any]) -> Auth.types.MinimalUserDict:
+    """The one user there is. One server gives headers as bytes, the other as text."""
+    shown = headers.get(b"authorization") or headers.get("authorization") or ""
+    if (shown.decode() if isinstance(shown, bytes) else shown) != SHOWN:
         raise Auth.exceptions.HTTPException(status_code=401, detail="Not signed in.")
     return {"identity": "ada"}
