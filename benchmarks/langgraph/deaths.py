@@ -22,14 +22,20 @@ def died_under(server: Hub, listeners: list[Listener], killer: Killer) -> None:
     """Say how it went with the runs."""
     rows = server.runs([each.run_id for each in listeners])
     recovered_s = killer.recoveries([each.run_id for each in listeners])
-    print(f"deaths     statuses {dict(collections.Counter(row['status'] for row in rows))}, "
-          f"attempts {dict(sorted(collections.Counter(row['attempt'] for row in rows).items()))}, {len(killer.kills)} kills")
+    print(
+        f"deaths     statuses {dict(collections.Counter(row['status'] for row in rows))}, "
+        f"attempts {dict(sorted(collections.Counter(row['attempt'] for row in rows).items()))}, {len(killer.kills)} kills"
+    )
     for row in rows:
         if row["status"] != "success":
-            print(f"           {row['id']} {row['status']} {row['error']} attempt {row['attempt']} {row['options']['modes']} {row['options']['durability']}")
+            print(
+                f"           {row['id']} {row['status']} {row['error']} attempt {row['attempt']} {row['options']['modes']} {row['options']['durability']}"
+            )
     if recovered_s:
-        print(f"           {len(recovered_s)} times a run went on: p50 {percentile(recovered_s, 0.5):.1f} s, "
-              f"p99 {percentile(recovered_s, 0.99):.1f} s, last {max(recovered_s):.1f} s after the kill")
+        print(
+            f"           {len(recovered_s)} times a run went on: p50 {percentile(recovered_s, 0.5):.1f} s, "
+            f"p99 {percentile(recovered_s, 0.99):.1f} s, last {max(recovered_s):.1f} s after the kill"
+        )
 
 
 def compared(server: Hub, listeners: list[Listener], words: int) -> None:

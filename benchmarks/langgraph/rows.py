@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,15 +33,20 @@ def _lines(server: Server, clients: int) -> list[Line]:
     return [Line(server.base_url, server.headers) for _ in range(clients)]
 
 
-async def _shared(lines: Sequence[Line], times: int, work: Callable[[Line], Awaitable[Any]]) -> tuple[list[Any], list[float]]:
-    """What `times` pieces of work gave, shared among the clients, and how many seconds each took."""
-    numbers = iter(range(times))
+async def _shared(
+    lines: Sequence[Line], work: Callable[[Line], Awaitable[Any]], *, times: int | None = None, for_s: float | None = None
+) -> tuple[list[Any], list[float]]:
+    """What pieces of work gave, shared among the clients, and how many seconds each took: `times` of them, or what is begun in `for_s`."""
+    numbers = itertools.count() if times is None else iter(range(times))
+    until = None if for_s is None else time.perf_counter() + for_s
     gave: list[Any] = []
     took_s: list[float] = []
 
     async def client(line: Line) -> None:
         for _ in numbers:
             began = time.perf_counter()
+            if until is not None and began > until:
+                return
             gave.append(await work(line))
             took_s.append(time.perf_counter() - began)
 
@@ -66,11 +72,12 @@ def _cost(meter: Meter, times: int) -> Figures:
 async def warm(server: Server) -> None:
     """Each agent once, and a few runs at once, so that nothing is measured that happens only at a start."""
     lines = _lines(server, 1)
-    await _shared(lines, 3, lambda line: line.stream("/runs/stream", _speaking(10), token=TOKEN))
-    await run_and_wait(server, clients=16, times=64)
+    await _shared(lines, lambda line: line.stream("/runs/stream", _speaking(10), token=TOKEN), times=3)
+    await run_and_wait(server, clients=16, for_s=3)
+    await run_and_wait(server, clients=4, for_s=1, thread=True)
 
 
-async def run_and_wait(server: Server, *, clients: int, times: int, thread: bool = False) -> Figures:
+async def run_and_wait(server: Server, *, clients: int, for_s: float, thread: bool = False) -> Figures:
     """A trivial run, and its answer. thread: on a thread of the client's own, whose state stays small; else without one."""
     lines = _lines(server, clients)
     paths = {}
@@ -82,13 +89,13 @@ async def run_and_wait(server: Server, *, clients: int, times: int, thread: bool
         answer = await line.call("POST", paths[line], {"assistant_id": "echo", "input": said("hello")})
         assert answer["messages"][-1]["content"] == "You said it.", answer
 
-    _, took_s = await _shared(lines, times, once)
-    return {**_spread(took_s), **_cost(meter, times)}
+    _, took_s = await _shared(lines, once, for_s=for_s)
+    return {**_spread(took_s), **_cost(meter, len(took_s))}
 
 
 async def background(server: Server, *, clients: int, times: int) -> Figures:
     """Trivial runs that nobody waits for, each on a new thread: accepted, and all of them completed."""
-    made, _ = await _shared(_lines(server, clients), times, lambda line: line.call("POST", "/threads", {}))
+    made, _ = await _shared(_lines(server, clients), lambda line: line.call("POST", "/threads", {}), times=times)
     threads = iter([thread["thread_id"] for thread in made])
     meter = Meter(server.pids)
     began = time.perf_counter()
@@ -98,7 +105,7 @@ async def background(server: Server, *, clients: int, times: int) -> Figures:
         run = await line.call("POST", f"/threads/{thread_id}/runs", {"assistant_id": "echo", "input": said("hello")})
         return thread_id, run["run_id"]
 
-    runs, took_s = await _shared(_lines(server, clients), times, once)
+    runs, took_s = await _shared(_lines(server, clients), once, times=times)
     accepted_s = time.perf_counter() - began
     line = _lines(server, 1)[0]
     for thread_id, _ in reversed(runs[-clients:]):
@@ -123,7 +130,7 @@ async def stream_tokens(server: Server, *, clients: int, times: int) -> Figures:
     meter = Meter(server.pids)
     streams: list[Streamed]
     streams, _ = await _shared(
-        _lines(server, clients), times, lambda line: line.stream("/runs/stream", _speaking(TOKENS), token=TOKEN)
+        _lines(server, clients), lambda line: line.stream("/runs/stream", _speaking(TOKENS), token=TOKEN), times=times
     )
     spent = meter.read()
     short = [each.tokens for each in streams if each.tokens < TOKENS]
@@ -146,10 +153,18 @@ async def memory_at_rest(server: Server) -> Figures:
 
 
 async def thread_creation(server: Server, *, clients: int, times: int) -> Figures:
-    """Threads, made one after the other by each client."""
+    """Threads without end: how fast the first tenth of them was made, and how fast the last."""
+    tenth = max(1, times // 10)
+    first = await _creation(server, clients, tenth)
+    await _creation(server, clients, times - 2 * tenth)
+    last = await _creation(server, clients, tenth)
+    return {"first_per_s": first["per_s"], "last_per_s": last["per_s"], "cpu_ms": last["cpu_ms"], "others": last["others"]}
+
+
+async def _creation(server: Server, clients: int, times: int) -> Figures:
     meter = Meter(server.pids)
-    _, took_s = await _shared(_lines(server, clients), times, lambda line: line.call("POST", "/threads", {}))
-    return {**_spread(took_s), **_cost(meter, times)}
+    await _shared(_lines(server, clients), lambda line: line.call("POST", "/threads", {}), times=times)
+    return _cost(meter, times)
 
 
 async def idle_streams(server: Server, *, streams: int) -> Figures:

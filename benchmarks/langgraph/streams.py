@@ -32,7 +32,9 @@ def compared(server: Hub, listeners: list[Listener]) -> None:
     for listener in listeners:
         check(server, listener)
         check_voyage(listener, n=WORDS)
-    print(f"           all equal the stored events, a full replay and the state of the thread (compared in {time.monotonic() - began:.1f} s)")
+    print(
+        f"           all equal the stored events, a full replay and the state of the thread (compared in {time.monotonic() - began:.1f} s)"
+    )
 
 
 def main() -> None:

@@ -125,10 +125,18 @@ def login_and_user(login_id: uuid.UUID) -> tuple[Login, User] | None:
     return (row[0], row[1]) if row else None
 
 
+# Made once: it is asked with every request that shows a key.
+KEY_AND_USER = (
+    sa.select(ApiKey, User)
+    .join(User, User.id == ApiKey.user_id)
+    .where(ApiKey.digest == sa.bindparam("key_digest"))
+    .execution_options(populate_existing=True)
+)
+
+
 def key_and_user(key_digest: str) -> tuple[ApiKey, User] | None:
     """The API key of a digest and whose it is: one query."""
-    found = sa.select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.digest == key_digest)
-    row = db.session.execute(found, execution_options={"populate_existing": True}).first()
+    row = db.session.execute(KEY_AND_USER, {"key_digest": key_digest}).first()
     return (row[0], row[1]) if row else None
 
 

@@ -236,7 +236,7 @@ def _drop(home: Home) -> None:
 def _modules_in(folders: tuple[str, ...]) -> list[ModuleType]:
     """The imported modules whose files are in these folders; none of the server's own, and none of an installed package."""
     found = []
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():  # copied in one step: other threads import at the same time
         file = getattr(module, "__file__", None) or ""
         if not file.startswith(folders) or file.startswith(PYTHON) or name.partition(".")[0] in OURS:
             continue

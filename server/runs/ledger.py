@@ -86,7 +86,7 @@ SELECT taken.*, said.seq FROM taken LEFT JOIN said ON said.run_id = taken.id ORD
 # whose answer was lost is not made twice; the events of the others are passed over.
 WRITE = """
 WITH asked AS (
-    SELECT * FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(bases)s::int[], %(counts)s::int[], %(statuses)s::text[],
+    SELECT * FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(bases)s::int[], %(counts)s::int[], %(statuses)b::text[],
         %(outputs)b::text[], %(values)b::text[], %(errors)b::text[], %(interrupts)b::text[], %(over)s::bool[], %(followed)s::bool[])
         AS asked(id, attempt, base, n, status, output, values, error, interrupts, is_over, is_followed)
 ), held AS (
@@ -121,8 +121,8 @@ WITH asked AS (
     FROM moved WHERE moved.is_over AND threads.id = moved.thread_key
 ), given AS (
     SELECT moved.id AS run_id, moved.base + said.number AS run_seq, said.stream, said.type, said.data, said.created_at, said.ord
-    FROM unnest(%(event_runs)s::uuid[], %(event_attempts)s::int[], %(event_numbers)s::int[], %(event_streams)s::text[],
-        %(event_types)s::text[], %(event_data)b::text[], %(event_moments)s::timestamptz[])
+    FROM unnest(%(event_runs)s::uuid[], %(event_attempts)s::int[], %(event_numbers)s::int[], %(event_streams)b::text[],
+        %(event_types)b::text[], %(event_data)b::text[], %(event_moments)s::timestamptz[])
         WITH ORDINALITY AS said(run_id, attempt, number, stream, type, data, created_at, ord)
     JOIN moved ON moved.id = said.run_id AND moved.attempt = said.attempt
 ), needed AS (

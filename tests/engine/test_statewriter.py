@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from server.engine import statewriter
 from server.engine.statewriter import LeaseLost, Statement, StateWriter
 from server.kit.migration import libpq_url
 from server.settings import Settings
@@ -159,3 +160,30 @@ def test_stopping_stores_what_was_taken(connection: psycopg.Connection[Any], set
     stopping.join(10)
     assert all(each.done() for each in taken)
     assert len(words(connection)) == 5
+
+
+def transactions(connection: psycopg.Connection[Any]) -> int:
+    """In how many transactions what is there was written."""
+    found = connection.execute("SELECT count(DISTINCT tx) FROM written").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def test_what_nobody_waits_for_is_stored_together(
+    writer: StateWriter, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statewriter, "LINGER_S", 0.5)
+    futures = [write(writer, f"{number}") for number in range(5)]
+    for each in futures:
+        assert each.result(10) is None
+    assert transactions(connection) == 1
+
+
+def test_what_somebody_waits_for_is_stored_at_once(
+    writer: StateWriter, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statewriter, "LINGER_S", 60.0)
+    future = write(writer, "now")
+    writer.hurry()
+    assert future.result(10) is None
+    assert words(connection) == ["now"]

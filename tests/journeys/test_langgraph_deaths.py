@@ -17,6 +17,7 @@ from tests.stack import eventually
 
 pytestmark = [pytest.mark.usefixtures("rested"), pytest.mark.timeout(300)]
 
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Hub]:
     with hub(WORKER_PROCESSES="2") as made:
@@ -55,8 +56,10 @@ def test_workers_killed_at_random_lose_no_run_and_double_nothing(server: Hub, ca
         if row["attempt"] == 1:
             assert len(set(values["pids"])) == 1
     recovered_s = killer.recoveries(run_ids)
-    print(f"\n{len(recovered_s)} of {len(rows)} runs died with a worker; going on p50 {percentile(recovered_s, 0.5):.1f} s, "
-          f"p99 {percentile(recovered_s, 0.99):.1f} s")
+    print(
+        f"\n{len(recovered_s)} of {len(rows)} runs died with a worker; going on p50 {percentile(recovered_s, 0.5):.1f} s, "
+        f"p99 {percentile(recovered_s, 0.99):.1f} s"
+    )
     for durability in ("async", "sync"):
         mine = [each for each in listeners if each.body["durability"] == durability]
         assert all(steps_repeated(server, each.run_id) <= 2 * (server.run(each.run_id)["attempt"] - 1) for each in mine)
@@ -137,8 +140,10 @@ def test_a_server_behind_it_that_goes_away_costs_no_run_and_no_event(server: Hub
         check(server, listener)
         check_voyage(listener, n=12)
     statuses = {status for status, _, _ in posting.answers}
-    print(f"\n{server_name}: answers {sorted((s, sum(s == t for t, _, _ in posting.answers)) for s in statuses)}, "
-          f"refused streams {sum(len(each.refusals) for each in listeners)}")
+    print(
+        f"\n{server_name}: answers {sorted((s, sum(s == t for t, _, _ in posting.answers)) for s in statuses)}, "
+        f"refused streams {sum(len(each.refusals) for each in listeners)}"
+    )
     assert statuses <= {200, 503}, [text for status, _, text in posting.answers if status not in (200, 503)][:3]
     assert not posting.broken
     taken = {who for status, who, _ in posting.answers if status == 200}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -59,7 +58,7 @@ def accepted(answers: list[requests.Response]) -> list[str]:
 
 def nobody_between(lines: list[str]) -> bool:
     """Whether each began when the one before had ended."""
-    pairs = list(itertools.batched(lines, 2)) if hasattr(itertools, "batched") else list(zip(lines[::2], lines[1::2], strict=True))
+    pairs = zip(lines[::2], lines[1::2], strict=True)
     return all((began, ended) == (f"{began.split()[0]} began", f"{began.split()[0]} ended") for began, ended in pairs)
 
 
@@ -76,17 +75,25 @@ def test_of_many_runs_at_once_that_want_a_thread_for_themselves_one_is_accepted(
         assert nobody_between(lines)
 
 
-def test_many_runs_at_once_that_wait_for_each_other_are_carried_out_one_by_one_in_their_order(server: Hub, caller: Caller) -> None:
+def test_many_runs_at_once_that_wait_for_each_other_are_carried_out_one_by_one(server: Hub, caller: Caller) -> None:
     thread = caller.thread()
-    answers = diary_runs(caller, thread, "enqueue", pause=0.02)
-    run_ids = accepted(answers)
+    run_ids = accepted(diary_runs(caller, thread, "enqueue", pause=0.02))
     assert len(run_ids) == MANY
-    rows = server.await_status(run_ids, "success")
+    server.await_status(run_ids, "success")
     lines = lines_of(caller, thread)
     assert nobody_between(lines)
-    in_order = [row["input"]["who"] for row in sorted(rows, key=lambda row: row["id"])]
-    assert [line.split()[0] for line in lines[::2]] == in_order
+    assert {line.split()[0] for line in lines[::2]} == {str(number) for number in range(MANY)}
     assert caller.send("GET", f"/threads/{thread}").json()["status"] == "idle"
+
+
+def test_runs_that_wait_for_each_other_are_carried_out_in_the_order_in_which_they_were_asked_for(server: Hub, caller: Caller) -> None:
+    thread = caller.thread()
+    bodies = [{"assistant_id": "diary", "input": {"who": str(number), "pause": 0.05}} for number in range(MANY)]
+    run_ids = accepted([caller.send("POST", f"/threads/{thread}/runs", body, number=number) for number, body in enumerate(bodies)])
+    server.await_status(run_ids, "success")
+    lines = lines_of(caller, thread)
+    assert nobody_between(lines)
+    assert [line.split()[0] for line in lines[::2]] == [str(number) for number in range(MANY)]
 
 
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
@@ -167,7 +174,9 @@ def test_of_two_answers_at_once_to_one_question_the_first_wins(server: Hub, call
 def test_a_question_is_in_the_state_and_can_be_answered_as_soon_as_the_stream_has_told_it(caller: Caller, mode: str) -> None:
     for _ in range(10):
         thread = caller.thread()
-        with Stream(caller, f"/threads/{thread}/runs/stream", body={"assistant_id": "errand", "input": {"what": "go"}, "stream_mode": mode}) as said:
+        with Stream(
+            caller, f"/threads/{thread}/runs/stream", body={"assistant_id": "errand", "input": {"what": "go"}, "stream_mode": mode}
+        ) as said:
             next(frame for frame in said if "__interrupt__" in frame.data)
             state = caller.state(thread)
             assert [each["value"] for task in state["tasks"] for each in task["interrupts"]] == [{"may I": "go"}]

@@ -125,9 +125,7 @@ def test_somebody_elses_run_is_not_in_ones_own_thread(app: Flask, hers: Belongin
         ("POST", "/runs/cancel", {"run_ids": ["{run_id}"]}),
     ],
 )
-def test_somebody_elses_id_in_a_body_is_not_there(
-    hers: Belongings, mine: Belongings, method: str, path: str, body: Any
-) -> None:
+def test_somebody_elses_id_in_a_body_is_not_there(hers: Belongings, mine: Belongings, method: str, path: str, body: Any) -> None:
     before = everything()
     ids = {**hers.ids, "mine": mine.ids["thread_id"]}
     answer = mine.owner.ask(method, _filled(path, ids), json=_filled(body, ids))
