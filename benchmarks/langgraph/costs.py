@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Meter", "Spent", "family", "memory_mb"]
+__all__ = ["Meter", "Spent", "memory_mb", "memory_parts"]
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PROCESSORS = os.cpu_count() or 1
@@ -20,7 +20,7 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def family(roots: Iterable[int]) -> set[int]:
+def _family(roots: Iterable[int]) -> set[int]:
     """These processes and all that descend from them."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
@@ -48,8 +48,8 @@ def _processor_s(pids: Iterable[int]) -> float:
 
 def _families(roots: Mapping[str, int]) -> dict[str, set[int]]:
     """The processes of each root; one that descends from another root is counted with the nearer one."""
-    whole = {name: family([pid]) for name, pid in roots.items()}
-    return {name: pids - set().union(*(whole[each] for each in roots if each != name and roots[each] in pids)) for name, pids in whole.items()}
+    whole = {name: _family([pid]) for name, pid in roots.items()}
+    return {name: pids.difference(*(whole[each] for each in roots if each != name and roots[each] in pids)) for name, pids in whole.items()}
 
 
 def _machine_s() -> float:
@@ -58,10 +58,15 @@ def _machine_s() -> float:
     return (user + nice + system + irq + softirq + steal) * TICK_S
 
 
-def memory_mb(roots: Iterable[int]) -> float:
-    """Memory of a family, in MB (10^6 bytes): the sum of its proportional set sizes, so that what is shared counts once."""
+def memory_parts(roots: Mapping[str, int]) -> dict[str, float]:
+    """Memory of each family, in MB."""
+    return {name: memory_mb(pids) for name, pids in _families(roots).items()}
+
+
+def memory_mb(pids: Iterable[int]) -> float:
+    """Memory of processes, in MB (10^6 bytes): the sum of their proportional set sizes, so that what is shared counts once."""
     total_kb = 0
-    for pid in family(roots):
+    for pid in pids:
         with suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             total_kb += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
@@ -70,7 +75,10 @@ def memory_mb(roots: Iterable[int]) -> float:
 
 @dataclass
 class Spent:
-    """What a stretch of time has cost. parts: seconds of processor time by family; others: the share of the machine that somebody else used."""
+    """What a stretch of time has cost.
+
+    parts: seconds of processor time by family. others: the share of the machine that somebody else used, or its host took away.
+    """
 
     wall_s: float
     parts: dict[str, float]

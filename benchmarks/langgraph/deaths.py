@@ -28,9 +28,8 @@ def died_under(server: Hub, listeners: list[Listener], killer: Killer) -> None:
     )
     for row in rows:
         if row["status"] != "success":
-            print(
-                f"           {row['id']} {row['status']} {row['error']} attempt {row['attempt']} {row['options']['modes']} {row['options']['durability']}"
-            )
+            how = f"{row['options']['modes']} {row['options']['durability']}"
+            print(f"           {row['id']} {row['status']} {row['error']} attempt {row['attempt']} {how}")
     if recovered_s:
         print(
             f"           {len(recovered_s)} times a run went on: p50 {percentile(recovered_s, 0.5):.1f} s, "

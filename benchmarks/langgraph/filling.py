@@ -13,7 +13,9 @@ SELECT id, owner_id, id::text, '{"graph_id": "echo"}', 'idle', '{"messages": []}
 FROM (SELECT uuidv7(-n * interval '86400 s' / %(threads)s) AS id, now() - n * interval '86400 s' / %(threads)s AS at,
     (SELECT id FROM users LIMIT 1) AS owner_id FROM generate_series(%(threads)s::int, 1, -1) AS n) AS made
 """
-STREAMS = "INSERT INTO streams (name, last_seq, trimmed_seq) SELECT 'thread:' || id, %(each)s * %(events)s, 0 FROM threads ON CONFLICT DO NOTHING"
+STREAMS = """
+INSERT INTO streams (name, last_seq, trimmed_seq) SELECT 'thread:' || id, %(each)s * %(events)s, 0 FROM threads ON CONFLICT DO NOTHING
+"""
 RUNS = """
 INSERT INTO runs (id, owner_id, agent_id, thread_id, thread_key, stream, status, input, options, metadata, context, timeout_s, output,
     attempt, deaths, is_alone, last_event, created_at, updated_at, woken_at, started_at, finished_at)

@@ -136,8 +136,9 @@ def _parley(folder: Path, programs: Mapping[str, str]) -> Iterator[Server]:
         made = _asked(f"{url}/user/api_key", {"name": "benchmark"}, Authorization=f"Bearer {token}")
         version = _output("git", "-C", str(ROOT), "describe", "--always", "--dirty") if (ROOT / ".git").exists() else "installed"
         yield Server(
-            "parley", url, {"X-Api-Key": made["api_key"]}, pids, servers["database"]["url"], servers["redis"]["url"], f"Parley {version}", ready_s
-        )
+            "parley", url, {"X-Api-Key": made["api_key"]}, pids, servers["database"]["url"], servers["redis"]["url"],
+            f"Parley {version}", ready_s,
+        )  # fmt: skip
 
 
 # -- peers -------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from server.kit.clock import new_id
 from server.kit.db import commit, release
 from server.langgraph_api.rendering import ending_of, event_id, is_last, told
 from server.realtime.events import Event, of_run, of_stream
-from server.realtime.log import LogTrimmed
+from server.realtime.log import LogTrimmed, read
 from server.realtime.tail import Follower, Ping, follow, tail
 from server.runs import actions as runs
 from server.runs import programs
@@ -71,10 +71,21 @@ def stream_of_run(
     modes: only events of these; empty for all. cancels: the run is stopped when this reader leaves.
     Raises CursorUnknown when the events after that number are no longer kept.
     """
-    batches = _followed(run.id, after, _look_s(cancels=cancels), follower)
+    if follower is None:
+        _refuse_trimmed(run, after)
+    batches = follow(of_run(run.id), after=after, heartbeat_s=_look_s(cancels=cancels), follower=follower, is_new=follower is not None)
     pieces = _frames(run, after, frozenset(modes), batches)
-    frames = _until_left(_begun(pieces), sse.HEARTBEAT, run.id if cancels else None)
-    return sse.response(stream_with_context(frames), Location=f"{place}/stream", Content_Location=place)
+    frames = _until_left(pieces, sse.HEARTBEAT, run.id if cancels else None)
+    # Who comes later may have to wait for the next event, and is to know at once that the line stands.
+    opening = (sse.HEARTBEAT,) if follower is None and not run.is_over else ()
+    return sse.response(stream_with_context(chain(opening, frames)), Location=f"{place}/stream", Content_Location=place)
+
+
+def _refuse_trimmed(run: Run, after: int) -> None:
+    try:
+        read(of_run(run.id), after=after, limit=1)
+    except LogTrimmed:
+        raise CursorUnknown from None
 
 
 def _look_s(*, cancels: bool) -> float:
@@ -101,23 +112,10 @@ def _frames(run: Run, after: int, modes: frozenset[str], batches: Iterator[list[
             return
 
 
-def _followed(run_id: uuid.UUID, after: int, look_s: float, follower: Follower | None) -> Iterator[list[Event] | Ping]:
-    try:
-        yield from follow(of_run(run_id), after=after, heartbeat_s=look_s, follower=follower, is_new=follower is not None)
-    except LogTrimmed:
-        raise CursorUnknown from None
-
-
 def _mode_of(name: str) -> str:
     """The mode that an event belongs to, whatever subgraph it is of."""
     base = name.partition("|")[0]
     return "messages" if base.startswith("messages/") else base
-
-
-def _begun(frames: Iterator[bytes]) -> Iterator[bytes]:
-    """The same frames, once it is sure that there is a stream: a cursor that is too old is refused before anything is sent."""
-    first = next(frames, None)
-    return iter(()) if first is None else chain((first,), frames)
 
 
 def stream_of_thread(stream: str, *, after: int, kinds: Collection[str]) -> Response:
@@ -150,7 +148,8 @@ def _told_of_thread(event: Event, chosen: str) -> tuple[str, bytes] | None:
 
 def answer_of(run: Run, *, place: str, cancels: bool = False, follower: Follower | None = None) -> Response:
     """The answer that comes when the run has ended: what it left. Until then line breaks keep the connection open."""
-    batches = _followed(run.id, run.last_event, _look_s(cancels=cancels), follower)
+    look_s = _look_s(cancels=cancels)
+    batches = follow(of_run(run.id), after=run.last_event, heartbeat_s=look_s, follower=follower, is_new=follower is not None)
     pieces = _until_left(_ending(run, batches), KEEP_OPEN, run.id if cancels else None)
     headers = {"Location": f"{place}/join", "Content-Location": place}
     first = next(pieces, b"")

@@ -153,7 +153,9 @@ def cancel(run_id: uuid.UUID, *, code: str = "cancelled", then: str | None = Non
         return run
     run.then = then or run.then
     if run.status == "running":
-        run.cancel_requested_at = run.cancel_requested_at or now()
+        if run.cancel_requested_at is None:
+            run.cancel_requested_at = now()
+            run.error = {**CANCELLED, "code": code}
         after_commit(lambda: control.tell("runs.cancel", run_id=str(run_id)))
         return run
     end(run, "cancelled", error={**CANCELLED, "code": code})

@@ -98,7 +98,8 @@ WITH asked AS (
         updated_at = CASE WHEN held.status IS NULL THEN runs.updated_at ELSE %(now)s END,
         output = CASE WHEN held.status IS NULL THEN runs.output WHEN held.status IN ('success', 'interrupted', 'cancelled')
             THEN coalesce(held.output, held.values)::json ELSE held.output::json END,
-        error = CASE WHEN held.status IS NULL THEN runs.error ELSE held.error::json END,
+        error = CASE WHEN held.status IS NULL THEN runs.error
+            WHEN held.status = 'cancelled' THEN coalesce(nullif(runs.error::text, 'null'), held.error)::json ELSE held.error::json END,
         interrupts = CASE WHEN held.status IS NULL THEN runs.interrupts ELSE held.interrupts::json END,
         command = CASE WHEN held.status IS NULL OR held.status = 'pending' THEN runs.command END,
         worker_id = CASE WHEN held.status IS NULL THEN runs.worker_id END,

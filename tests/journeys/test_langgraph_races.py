@@ -12,6 +12,7 @@ import requests
 from tests.journeys.conftest import web_beside
 from tests.journeys.door import Caller, Stream, at_once
 from tests.journeys.hub import Hub, hub
+from tests.stack import eventually
 
 MANY = 20
 
@@ -101,11 +102,10 @@ def test_of_many_runs_at_once_that_push_each_other_aside_the_last_one_stays(serv
     thread = caller.thread()
     run_ids = accepted(diary_runs(caller, thread, strategy, pause=0.5))
     assert len(run_ids) == MANY
-    settled = server.query("SELECT id FROM threads WHERE name = %s", thread)[0]["id"]
-    left = server.query("SELECT id, status, input FROM runs WHERE thread_key = %s ORDER BY id", settled)
-    while any(row["status"] in ("pending", "running") for row in left):
-        server.await_status([str(row["id"]) for row in left if row["status"] in ("pending", "running")])
-        left = server.query("SELECT id, status, input FROM runs WHERE thread_key = %s ORDER BY id", settled)
+    of_thread = "SELECT runs.status, runs.input FROM runs JOIN threads ON threads.id = thread_key WHERE threads.name = %s"
+    active = of_thread + " AND runs.status IN ('pending', 'running')"
+    eventually(lambda: not server.query(active, thread), within_s=60, what="the end of all runs")
+    left = server.query(of_thread, thread)
     well = [row["input"]["who"] for row in left if row["status"] == "success"]
     assert len(well) == 1, [(row["status"], row["input"]["who"]) for row in left]
     lines = lines_of(caller, thread)
@@ -158,11 +158,11 @@ def test_two_users_threads_of_one_name_never_meet(server: Hub, caller: Caller) -
 
 
 def test_of_two_answers_at_once_to_one_question_the_first_wins(server: Hub, caller: Caller) -> None:
+    answer = {"assistant_id": "errand", "command": {"resume": "yes"}}
     for _ in range(5):
         thread = caller.thread()
         body = {"assistant_id": "errand", "input": {"what": "go"}}
         assert "__interrupt__" in caller.send("POST", f"/threads/{thread}/runs/wait", body).json()
-        answer = {"assistant_id": "errand", "command": {"resume": "yes"}}
         answers = together(4, lambda number, thread=thread: caller.send("POST", f"/threads/{thread}/runs", answer, number=number))
         assert sorted(each.status_code for each in answers) == [200, 409, 409, 409], [each.text for each in answers]
         server.await_status(accepted(answers), "success")

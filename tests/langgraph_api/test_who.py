@@ -30,7 +30,6 @@ from server.kit.http import body, query, sent
 from server.kit.queue import celery
 from server.langgraph_api import handlers, tasks, who
 from server.langgraph_api.who import allowed
-from server.runs.host import Host
 from server.settings import Settings
 from tests.accounts.factories import bearer, new_person
 
@@ -71,10 +70,8 @@ class Anything(Schema):
 
 
 @pytest.fixture
-def worker(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A worker of the fast lane with an engine, in a thread of this process."""
-    host = Host(app)
-    monkeypatch.setattr(tasks, "host", lambda: host)
+def worker(app: Flask) -> Iterator[None]:
+    """A worker of the fast lane with a host, in a thread of this process; Celery's signals begin and end the host."""
     with start_worker(celery, pool="threads", concurrency=2, perform_ping_check=False, queues=["fast"]):
         yield
     signals.worker_shutdown.send(sender=None)
