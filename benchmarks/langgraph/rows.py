@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from benchmarks.langgraph.calls import Line, Streamed
-from benchmarks.langgraph.costs import Meter, memory_mb, memory_parts
+from benchmarks.langgraph.costs import Meter, memory_parts
 from benchmarks.langgraph.servers import Server
 
 __all__ = ["Figures", "background", "idle_streams", "memory_at_rest", "run_and_wait", "stream_tokens", "thread_creation", "warm"]
@@ -156,7 +156,8 @@ async def thread_creation(server: Server, *, clients: int, times: int) -> Figure
     first = await _creation(server, clients, tenth)
     await _creation(server, clients, times - 2 * tenth)
     last = await _creation(server, clients, tenth)
-    return {"first_per_s": first["per_s"], "last_per_s": last["per_s"], "cpu_ms": last["cpu_ms"], "others": last["others"]}
+    costs = {"first_cpu_ms": first["cpu_ms"], "last_cpu_ms": last["cpu_ms"]}
+    return {"first_per_s": first["per_s"], "last_per_s": last["per_s"], **costs, "others": last["others"]}
 
 
 async def _creation(server: Server, clients: int, times: int) -> Figures:
@@ -171,8 +172,7 @@ async def idle_streams(server: Server, *, streams: int) -> Figures:
     thread_id = (await line.call("POST", "/threads", {}))["thread_id"]
     run = await line.call("POST", f"/threads/{thread_id}/runs", {"assistant_id": "wait", "input": said(str(FOREVER_S))})
     path = f"/threads/{thread_id}/runs/{run['run_id']}/stream"
-    holder = [pid for name, pid in server.pids.items() if name.startswith("web") or name == "server"]
-    before_mb, redis_before = memory_mb(holder), _redis_connections(server)
+    before_mb, redis_before = _holder_mb(server), _redis_connections(server)
     lines = _lines(server, streams)
     began = time.perf_counter()
     try:
@@ -185,7 +185,7 @@ async def idle_streams(server: Server, *, streams: int) -> Figures:
         spent = meter.read()
         return {
             "before_mb": before_mb,
-            "with_mb": memory_mb(holder),
+            "with_mb": _holder_mb(server),
             "connect_s": connected_s,
             "redis_connections": _redis_connections(server) - redis_before,
             "idle_cpu": spent.processor_s / spent.wall_s,
@@ -196,6 +196,10 @@ async def idle_streams(server: Server, *, streams: int) -> Figures:
         with suppress(Exception):
             await line.call("POST", f"/threads/{thread_id}/runs/{run['run_id']}/cancel", {})
         line.close()
+
+
+def _holder_mb(server: Server) -> float:
+    return sum(each for name, each in memory_parts(server.pids).items() if name.startswith("web") or name == "server")
 
 
 def _batched(items: Sequence[Line], size: int) -> list[Sequence[Line]]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.langgraph import rows
-from benchmarks.langgraph.costs import PROCESSORS
+from benchmarks.langgraph.costs import PROCESSORS, yardstick_ms
 from benchmarks.langgraph.servers import KINDS, Server, started
 
 Results = dict[str, list[rows.Figures]]
@@ -39,6 +39,8 @@ class Size:
 
 
 FULL = Size(seconds=8, background=400, streams=(6, 32), threads=10_000, idle=2_000)
+# What must not become slower with what is stored.
+GROWING = ["wait16", "wait1", "thread16", "background", "stream1", "stream16"]
 QUICK = Size(seconds=1, background=32, streams=(1, 4), threads=200, idle=50)
 
 # A line of the table: what, its unit, the work and the figure of it that tells, what ours shall be at least.
@@ -75,8 +77,15 @@ LINES = (
     ("all connected after", "s", "idle", "connect_s", ""),
     ("threads made, the first tenth", "per s", "threads", "first_per_s", ""),
     ("threads made, the last tenth", "per s", "threads", "last_per_s", "≥ 90 % of the first"),
+    ("CPU of a thread made, the first tenth", "ms", "threads", "first_cpu_ms", ""),
+    ("the last tenth", "ms", "threads", "last_cpu_ms", ""),
     ("run and wait with them stored, 16 clients", "per s", "wait16_grown", "per_s", "≥ 90 % of before"),
     ("CPU of a trivial run with them stored", "ms", "wait16_grown", "cpu_ms", "≤ 110 % of before"),
+)
+# What was so during all of it.
+ABOUT = (
+    ("share of the machine that somebody else used meanwhile", "of 1", "others"),
+    ("the yardstick: a fixed piece of work of the client's own", "ms", "yardstick_ms"),
 )
 
 
@@ -110,6 +119,7 @@ async def measured(server: Server, size: Size, only: Sequence[str], results: Res
             continue
         own = [each for part, each in figures.items() if part.startswith("cpu_ms_") and part not in ("cpu_ms_client", "cpu_ms_per_token")]
         ground = sum(figures.get(f"cpu_ms_{part}", 0.0) for part in ("database", "redis"))
+        figures["yardstick_ms"] = yardstick_ms()
         figures |= {"cpu_ms_ground": ground, "cpu_ms_own": sum(own) - ground} if own else {}
         results.setdefault(name, []).append(figures)
         told = "  ".join(f"{part} {each:,.2f}" for part, each in figures.items())
@@ -140,8 +150,9 @@ def table(columns: dict[str, Results]) -> str:
         cells = [_cell(results, piece, figure) for results in columns.values()]
         if any(cell != "–" for cell in cells):
             told.append(f"| {label or '″'} | {unit} | {goal} | {' | '.join(cells)} |")
-    others = [_cell({"all": [f for each in results.values() for f in each]}, "all", "others") for results in columns.values()]
-    told.append(f"| share of the machine that somebody else used meanwhile | of 1 | | {' | '.join(others)} |")
+    for label, unit, figure in ABOUT:
+        cells = [_cell({"all": [each for all_of in results.values() for each in all_of]}, "all", figure) for results in columns.values()]
+        told.append(f"| {label} | {unit} | | {' | '.join(cells)} |")
     return "\n".join(told)
 
 
@@ -165,7 +176,9 @@ def _options() -> argparse.Namespace:
     asked.add_argument("--repeat", type=int, default=1, help="how often all of it; servers take turns")
     asked.add_argument("--quick", action="store_true", help="a little of everything, to see that it works")
     asked.add_argument("--only", default="", help="names of pieces of work, comma-separated")
-    asked.add_argument("--fill", action="store_true", help="ours alone: measure, store 100,000 threads and a million runs, measure again")
+    asked.add_argument(
+        "--fill", action="store_true", help="two of ours in turns: one empty, one with 100,000 threads and a million runs stored"
+    )
     asked.add_argument("--langgraph", default=os.environ.get("LANGGRAPH", "langgraph"), help="the command `langgraph` (LANGGRAPH)")
     asked.add_argument("--aegra", default=os.environ.get("AEGRA_PYTHON", ""), help="a Python that has aegra-api (AEGRA_PYTHON)")
     asked.add_argument("--json", type=Path, help="write all figures here as well")
@@ -173,18 +186,17 @@ def _options() -> argparse.Namespace:
 
 
 def _filled(options: argparse.Namespace, size: Size, columns: dict[str, Results]) -> None:
-    """Our server before and after it has a past."""
+    """Two servers of ours, one that is empty and one that has a past; they take turns, since a machine is not equally fast at all times."""
     from benchmarks.langgraph.filling import fill
 
-    only = options.only.split(",") if options.only else ["wait16", "wait1", "thread16", "background", "stream1", "stream16", "threads"]
+    only = options.only.split(",") if options.only else GROWING
     amount = {"threads": 1_000, "runs": 10_000} if options.quick else {"threads": 100_000, "runs": 1_000_000}
-    with started("parley", programs={}) as server:
-        for moment in ("empty", "filled"):
-            if moment == "filled":
-                began = time.monotonic()
-                fill(server.database_url, **amount)
-                print(f"filled with {amount} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-            for _ in range(options.repeat):
+    with started("parley", programs={}) as empty, started("parley", programs={}) as filled:
+        began = time.monotonic()
+        fill(filled.database_url, **amount)
+        print(f"filled with {amount} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        for _ in range(options.repeat):
+            for moment, server in (("empty", empty), ("filled", filled)):
                 asyncio.run(measured(server, size, only, columns.setdefault(f"{server.version}, {moment}", {})))
 
 
