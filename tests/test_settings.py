@@ -36,6 +36,7 @@ def test_every_setting_survives_the_way_through_a_childs_environment(tmp_path: P
     changed = {
         "host": "localhost", "port": 8011, "database_url": "postgresql+psycopg://u:p@db/x", "redis_url": "redis://r/1",
         "streaming_backend": "memory", "async_mode": "gevent", "auth": "open", "registration": "closed", "log_level": "debug",
+        "run_status_words": "aegra",
         "cors_origins": ("https://a.example", "https://b.example"), "lease_s": 30.0,
     }  # fmt: skip
     settings = load({}, **kept)

@@ -15,7 +15,7 @@ from langchain_core.exceptions import (
 )
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from server.engine.execute import RECURSION_LIMIT
+from server.engine.failures import RECURSION_LIMIT
 from tests.scripted_model import KEY_REFUSED, SUMMARY
 
 assistant_model = importlib.import_module("assistant_model")

@@ -23,6 +23,7 @@ from server.accounts.who import me
 from server.agents.catalogue import Catalogue
 from server.engine import graphs
 from server.engine.job import AgentSource
+from server.kit import queue, redis
 from server.kit.asking import ask
 from server.kit.db import db
 from server.kit.errors import Invalid, Refusal, Unauthenticated
@@ -70,8 +71,11 @@ class Anything(Schema):
 
 
 @pytest.fixture
-def worker(app: Flask) -> Iterator[None]:
+def worker(app: Flask, settings: Settings) -> Iterator[None]:
     """A worker of the fast lane with a host, in a thread of this process; Celery's signals begin and end the host."""
+    # Another test may have given the queue of this process another app.
+    redis.configure(settings.redis_url)
+    queue.configure(app, settings)
     with start_worker(celery, pool="threads", concurrency=2, perform_ping_check=False, queues=["fast"]):
         yield
     signals.worker_shutdown.send(sender=None)
