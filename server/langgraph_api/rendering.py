@@ -18,8 +18,6 @@ __all__ = [
     "ending_of",
     "event_id",
     "failure",
-    "interrupt_shown",
-    "interrupts_of",
     "is_last",
     "number_after",
     "run_shown",
@@ -105,14 +103,6 @@ def ending_of(run: Run) -> Any:
 def interrupt_shown(asked: Mapping[str, Any]) -> dict[str, Any]:
     """A question as clients know it."""
     return {"value": asked["value"], "id": asked["id"], "response_schema": asked.get("response_schema")}
-
-
-def interrupts_of(asked: list[Any] | None) -> dict[str, list[dict[str, Any]]]:
-    """The open questions of a thread, by the steps that ask them."""
-    shown: dict[str, list[dict[str, Any]]] = {}
-    for each in asked or ():
-        shown.setdefault(each.get("task_id", ""), []).append(interrupt_shown(each))
-    return shown
 
 
 def failure(error: Mapping[str, Any] | None) -> dict[str, Any]:
